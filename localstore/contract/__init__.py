@@ -1,0 +1,1 @@
+"""What every backend promises: the errors, the records and the abstract base."""

@@ -1,0 +1,131 @@
+"""What a value must be to enter the store: one function a kind of value, each raising `InvalidArgument`.
+
+Integers are 0..2^53-1 so that every JSON reader keeps them exact, and `bool` is none. Text must be encodable as UTF-8,
+which a lone surrogate is not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from enum import Enum
+from typing import Any, TypeVar
+
+from .errors import InvalidArgument
+
+MAX_INTEGER = 2**53 - 1
+MAX_SESSION_ID_LENGTH = 1024
+
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII)
+
+E = TypeVar("E", bound=Enum)
+
+
+def shown(value: object) -> str:
+    """`value` for a message: its repr, cut short."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def text(name: str, value: object) -> str:
+    """Any string that UTF-8 can hold."""
+    if not isinstance(value, str):
+        raise InvalidArgument(f"{name} must be a str, not {type(value).__name__}")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidArgument(f"{name} holds a lone surrogate, which UTF-8 cannot store") from error
+    return value
+
+
+def optional_text(name: str, value: object) -> str | None:
+    return None if value is None else text(name, value)
+
+
+def identifier(name: str, value: object) -> str:
+    """A non-empty string."""
+    if not text(name, value):
+        raise InvalidArgument(f"{name} must not be empty")
+    return value  # type: ignore[return-value]
+
+
+def optional_identifier(name: str, value: object) -> str | None:
+    return None if value is None else identifier(name, value)
+
+
+def session_id(value: object, name: str = "session_id") -> str:
+    """A non-empty string of at most 1,024 characters."""
+    checked = identifier(name, value)
+    if len(checked) > MAX_SESSION_ID_LENGTH:
+        raise InvalidArgument(f"{name} has {len(checked)} characters, at most {MAX_SESSION_ID_LENGTH} are allowed")
+    return checked
+
+
+def identifiers(name: str, value: object) -> tuple[str, ...]:
+    """An iterable of non-empty strings; a lone `str` is refused, since its characters are hardly meant."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise InvalidArgument(f"{name} must be an iterable of str, not {type(value).__name__}")
+    return tuple(identifier(f"{name}[{index}]", item) for index, item in enumerate(value))
+
+
+def timestamp(name: str, value: object) -> str:
+    """An RFC 3339 timestamp."""
+    if not _TIMESTAMP.fullmatch(text(name, value)):
+        raise InvalidArgument(f"{name} must be an RFC 3339 timestamp such as 2026-01-31T12:00:00Z, not {shown(value)}")
+    return value  # type: ignore[return-value]
+
+
+def optional_timestamp(name: str, value: object) -> str:
+    """An RFC 3339 timestamp, or the empty string where none is known."""
+    return "" if value == "" else timestamp(name, value)
+
+
+def integer(name: str, value: object) -> int:
+    """An integer from 0 to 2^53-1."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidArgument(f"{name} must be an int, not {type(value).__name__}")
+    if not 0 <= value <= MAX_INTEGER:
+        raise InvalidArgument(f"{name} must be between 0 and 2^53-1, not {shown(value)}")
+    return int(value)
+
+
+def optional_integer(name: str, value: object) -> int | None:
+    return None if value is None else integer(name, value)
+
+
+def octets(name: str, value: object) -> bytes:
+    """Bytes; a mutable buffer is copied."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    raise InvalidArgument(f"{name} must be bytes, not {type(value).__name__}")
+
+
+def optional_octets(name: str, value: object) -> bytes | None:
+    return None if value is None else octets(name, value)
+
+
+def member(name: str, value: object, kind: type[E]) -> E:
+    """A member of the enum `kind`, or the value of one."""
+    try:
+        return kind(value)
+    except ValueError as error:
+        allowed = ", ".join(str(item.value) for item in kind)
+        raise InvalidArgument(f"{name} must be one of {allowed}, not {shown(value)}") from error
+
+
+def instance(name: str, value: object, *kinds: type[Any]) -> Any:
+    """An instance of one of `kinds`."""
+    if not isinstance(value, kinds):
+        expected = " or ".join(kind.__name__ for kind in kinds)
+        raise InvalidArgument(f"{name} must be {expected}, not {type(value).__name__}")
+    return value
+
+
+def instances(name: str, value: object, *kinds: type[Any]) -> tuple[Any, ...]:
+    """An iterable of instances of `kinds`, as a tuple."""
+    if isinstance(value, (str, bytes, dict)) or not isinstance(value, Iterable):
+        raise InvalidArgument(f"{name} must be a tuple, not {type(value).__name__}")
+    return tuple(instance(f"{name}[{index}]", item, *kinds) for index, item in enumerate(value))

@@ -1,0 +1,391 @@
+"""Every system call on files: one object, so that tests can record, refuse or tear any of them.
+
+Other modules hold on to `system` and call its methods; `system.installed(other)` redirects each of them to another
+`System` for a while. Whatever the operating system refuses becomes a `BackendError` that names the operation and the
+path, says what to do, and has the `OSError` as its `__cause__`; only `FileNotFoundError` and `FileExistsError` pass, for
+they are answers. A signal interrupts nothing: Python repeats the call.
+
+Files are opened without following a symlink, without waiting for a FIFO's other end, and are regular or refused. They
+get mode 0600 and folders 0700, whatever the umask. Windows has no modes, no flush of a folder and no atomic refusal of
+symlinks (they are looked for just before), and a file that another process holds open is replaced or removed only
+after a short, bounded wait.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from localstore.contract.errors import BackendError, CorruptRecord
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    _FULLFSYNC: int | None = None
+else:
+    _FULLFSYNC = getattr(fcntl, "F_FULLFSYNC", None)
+
+R = TypeVar("R")
+Octets = bytes | bytearray | memoryview
+
+FILE_MODE = 0o600
+DIRECTORY_MODE = 0o700
+MAX_READ = 256 * 1024 * 1024
+"""The most that `read_file` reads unless told otherwise, bytes."""
+
+_WINDOWS = sys.platform == "win32"
+_FLAGS = (
+    getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_DIRECTORY_FLAGS = (
+    os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_DIRECTORY", 0)
+)
+_LINK_TAGS = {0xA000000C, 0xA0000003}  # Windows: a symlink, a junction
+_MAX_WRITE = 1 << 30  # macOS refuses 2 GB in one call
+_MAX_PASSES = 64
+_SHARING_VIOLATIONS = {5, 32, 33}
+_SHARING_WAITS_S = tuple(0.001 * 2**step for step in range(9))  # half a second in all
+_NO_DIRECTORY_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF}
+_NO_FULLFSYNC = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY}
+_NO_LINKS = {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+_ADVICE = {
+    errno.ENOSPC: "free some space and try again",
+    errno.EDQUOT: "the quota is used up: free some space and try again",
+    errno.EFBIG: "the file may not grow further: raise the limit on file sizes",
+    errno.EACCES: "permission is missing: check the owner and the mode",
+    errno.EPERM: "permission is missing: check the owner, the mode and the attributes",
+    errno.EROFS: "the file system is mounted read-only",
+    errno.EMFILE: "this process has too many open files: close some or raise the limit (ulimit -n)",
+    errno.ENFILE: "the system has too many open files: close some",
+    errno.EIO: "the disk or its connection fails: check the system's log, and copy the store elsewhere",
+    errno.ELOOP: "refused: a symbolic link is not followed",
+    errno.EMLINK: "refused: a symbolic link is not followed",  # what FreeBSD says instead
+    errno.ENXIO: "refused: not a regular file",
+    errno.ENOTDIR: "refused: something in the path is no directory",
+    errno.EISDIR: "refused: a directory stands where a file should",
+    errno.EXDEV: "the folders of a store must be on one file system",
+    errno.EAGAIN: "another program keeps it busy: try again",
+}
+
+
+class WriteFailed(BackendError):
+    """A write that stopped midway. `written` tells how many bytes had reached the file, from its offset on."""
+
+    written: int = 0
+
+
+def backend_error(operation: str, path: str, error: OSError) -> BackendError:
+    """What to raise, from `error`, when `operation` on `path` was refused."""
+    return BackendError(_message(operation, path, error))
+
+
+class System:
+    """The operating system's files. Paths are `str`, sizes and offsets are bytes."""
+
+    @contextmanager
+    def installed(self, other: System) -> Iterator[None]:
+        """Sends every operation called on this object to `other`, until the block ends. Blocks nest."""
+        before = dict(self.__dict__)
+        for name in OPERATIONS:
+            setattr(self, name, getattr(other, name))
+        try:
+            yield
+        finally:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+
+    # Open files.
+
+    def open_read(self, path: str) -> int:
+        """A descriptor for reading a regular file."""
+        return _opened(path, os.O_RDONLY)
+
+    def open_write(self, path: str, create: bool = False, exclusive: bool = False) -> int:
+        """A descriptor for reading and writing; `create` makes a missing file, `exclusive` refuses one that exists."""
+        return _opened_or_made(path, os.O_RDWR, create, exclusive)
+
+    def open_append(self, path: str, create: bool = False, exclusive: bool = False) -> int:
+        """As `open_write`, but whatever is written goes to the end, whichever offset is asked for."""
+        return _opened_or_made(path, os.O_RDWR | os.O_APPEND, create, exclusive)
+
+    def close(self, fd: int) -> None:
+        """Closes a descriptor. It is closed even when this raises, which tells of an earlier write that was lost."""
+        try:
+            os.close(fd)
+        except OSError as error:
+            raise backend_error("close", _name_of(fd), error) from error
+
+    def size(self, fd: int) -> int:
+        try:
+            return os.fstat(fd).st_size
+        except OSError as error:
+            raise backend_error("examine", _name_of(fd), error) from error
+
+    def identity(self, fd: int) -> tuple[int, int]:
+        """Device and inode of an open file; an inode number is used again once its file is gone."""
+        try:
+            found = os.fstat(fd)
+        except OSError as error:
+            raise backend_error("examine", _name_of(fd), error) from error
+        return found.st_dev, found.st_ino
+
+    def pread(self, fd: int, n: int, offset: int) -> bytes:
+        """Reads `n` bytes; fewer only where the file ends."""
+        try:
+            found = _pread(fd, n, offset)
+            if len(found) == n or not found:
+                return found
+            pieces = [found]
+            got = len(found)
+            while got < n and (found := _pread(fd, n - got, offset + got)):
+                pieces.append(found)
+                got += len(found)
+        except OSError as error:
+            raise backend_error("read", _name_of(fd), error) from error
+        return b"".join(pieces)
+
+    def pwrite_all(self, fd: int, data: Octets, offset: int) -> None:
+        """Writes all of `data`, or raises `WriteFailed` with the number of bytes `written`."""
+        size = len(data)
+        written = 0
+        try:
+            if size <= _MAX_WRITE:
+                written = _pwrite(fd, data, offset)
+            while written < size:
+                written += _written_some(fd, memoryview(data)[written : written + _MAX_WRITE], offset + written)
+        except OSError as error:
+            failure = WriteFailed(_message("write", _name_of(fd), error))
+            failure.written = written
+            raise failure from error
+
+    def truncate(self, fd: int, n: int) -> None:
+        try:
+            os.ftruncate(fd, n)
+        except OSError as error:
+            raise backend_error("truncate", _name_of(fd), error) from error
+
+    def flush(self, fd: int) -> None:
+        """Returns once the bytes, and what is needed to read them again, would survive a power cut."""
+        try:
+            if _FULLFSYNC is not None:
+                _flush_drive(fd)
+            else:
+                _datasync(fd)
+        except OSError as error:
+            raise backend_error("flush", _name_of(fd), error) from error
+
+    def flush_file(self, fd: int) -> None:
+        """As `flush`, with everything that belongs to the file (times, mode)."""
+        try:
+            if _FULLFSYNC is not None:
+                _flush_drive(fd)
+            else:
+                os.fsync(fd)
+        except OSError as error:
+            raise backend_error("flush", _name_of(fd), error) from error
+
+    # Whole files.
+
+    def read_file(self, path: str, limit: int = MAX_READ) -> bytes:
+        """All bytes of a regular file.
+
+        Raises:
+            CorruptRecord: it is larger than `limit`, which no file of ours is.
+        """
+        fd = -1
+        try:
+            fd = os.open(path, os.O_RDONLY | _FLAGS) if not _WINDOWS else _opened(path, os.O_RDONLY)
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                raise _not_regular(path)
+            if found.st_size > limit:
+                raise CorruptRecord(path, f"it has {found.st_size} bytes, more than the {limit} it may have")
+            # One byte more than there should be, or a file that grows would be read in part.
+            data = os.read(fd, found.st_size + 1)
+            return data if len(data) == found.st_size else _read_on(fd, data, path, limit)
+        except (FileNotFoundError, FileExistsError):
+            raise
+        except OSError as error:
+            raise backend_error("read", path, error) from error
+        finally:
+            if fd >= 0:
+                os.close(fd)
+
+    def write_new(self, path: str, data: Octets, flush: bool) -> None:
+        """Makes a file with these bytes; `FileExistsError` if there is one. A failure leaves no file behind.
+
+        With `flush` the bytes survive a power cut; the name does once its folder is flushed.
+        """
+        fd = self.open_write(path, True, True)
+        try:
+            self._fill(fd, data, flush)
+        except BaseException:
+            try:
+                self.unlink(path)
+            except (BackendError, FileNotFoundError):
+                pass  # what failed first is what the caller must hear of
+            raise
+
+    def write_over_partial(self, path: str, data: Octets, flush: bool) -> None:
+        """As `write_new`, but takes the place of what an interrupted writer may have left under this name.
+
+        A failure leaves a partial file: only for names that nothing relies on before this returns.
+        """
+        fd = self.open_write(path, True, False)
+        try:
+            self.truncate(fd, 0)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._fill(fd, data, flush)
+
+    def _fill(self, fd: int, data: Octets, flush: bool) -> None:
+        try:
+            self.pwrite_all(fd, data, 0)
+            if flush:
+                self.flush_file(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        self.close(fd)
+
+    # Names.
+
+    def replace(self, src: str, dst: str) -> None:
+        """Renames a file over whatever has the name `dst`, in one step."""
+        _renamed("rename", dst, lambda: os.replace(src, dst))
+
+    def rename_dir(self, src: str, dst: str) -> None:
+        """Renames a folder; `FileExistsError` if `dst` exists, except that an empty folder may be replaced."""
+        try:
+            _renamed("rename", dst, lambda: os.rename(src, dst))
+        except BackendError as error:
+            taken = isinstance(error.__cause__, OSError) and error.__cause__.errno in {errno.ENOTEMPTY, errno.ENOTDIR}
+            if taken and os.path.lexists(dst):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), dst) from error
+            raise
+
+    def link_new(self, src: str, dst: str) -> None:
+        """Moves a finished file to a name that is free, in one step; `FileExistsError` if it is not, `src` remaining.
+
+        On file systems without hard links (exFAT) two processes that publish the same name at the same moment may
+        both succeed, the last one's bytes remaining.
+        """
+        try:
+            os.link(src, dst, follow_symlinks=not _LINKS_THEMSELVES)
+        except (FileNotFoundError, FileExistsError):
+            raise
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise backend_error("link", dst, error) from error
+            if os.path.lexists(dst):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), dst) from error
+            self.replace(src, dst)
+        else:
+            try:
+                self.unlink(src)
+            except (BackendError, FileNotFoundError):
+                pass  # published all the same; the second name is a temporary file like others
+
+    def unlink(self, path: str) -> None:
+        """Removes a file or a symlink itself; `FileNotFoundError` if there is none."""
+        _renamed("remove", path, lambda: os.unlink(path))
+
+    # Folders.
+
+    def make_dir(self, path: str) -> bool:
+        """Makes a folder unless there is one, and tells whether it made it. A symlink or a file is refused."""
+        try:
+            os.mkdir(path, DIRECTORY_MODE)
+            if not _WINDOWS:
+                mode = stat.S_IMODE(os.lstat(path).st_mode)
+                if mode & 0o777 != DIRECTORY_MODE:
+                    os.chmod(path, mode & ~0o777 | DIRECTORY_MODE)
+        except FileExistsError:
+            self.check_dir(path)
+            return False
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise backend_error("make the folder", path, error) from error
+        return True
+
+    def check_dir(self, path: str) -> None:
+        """Refuses what is not a real folder; `FileNotFoundError` if there is nothing."""
+        found = self.stat(path)
+        if not stat.S_ISDIR(found.st_mode) or _is_link(found):
+            raise BackendError(f"refused: {path} must be a real folder, not a symbolic link or a file; move it away")
+
+    def remove_tree(self, path: str) -> None:
+        """Removes a folder and all it holds, following no symlink. Nothing there is no error.
+
+        Entries that others remove or add meanwhile are no error either, within bounds.
+        """
+        for left in reversed(range(_MAX_PASSES)):
+            try:
+                _patiently(lambda: shutil.rmtree(path))
+                return
+            except OSError as error:
+                if not os.path.lexists(path):
+                    return
+                raced = isinstance(error, FileNotFoundError) or error.errno in {errno.ENOTEMPTY, errno.EEXIST}
+                if not (raced and left):
+                    raise backend_error("remove the folder", path, error) from error
+            except RecursionError as error:
+                raise BackendError(f"cannot remove the folder {path}: it is nested too deeply") from error
+
+    def flush_dir(self, path: str) -> None:
+        """Returns once the names in a folder would survive a power cut. Windows does that by itself."""
+        if _WINDOWS:
+            return
+        fd = -1
+        try:
+            fd = os.open(path, _DIRECTORY_FLAGS)
+            if _FULLFSYNC is not None:
+                _flush_drive(fd)
+            else:
+                os.fsync(fd)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if fd < 0 or error.errno not in _NO_DIRECTORY_FLUSH:
+                raise backend_error("flush the folder", path, error) from error
+        finally:
+            if fd >= 0:
+                os.close(fd)
+
+    def stat(self, path: str) -> os.stat_result:
+        """The entry itself; a symlink is not followed."""
+        try:
+            return os.lstat(path)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise backend_error("examine", path, error) from error
+
+    def listdir(self, path: str) -> list[str]:
+        """The names in a folder, in no order."""
+        return [name for name, _ in self.entries(path)]
+
+    def entries(self, path: str) -> list[tuple[str, bool]]:
+        """Each name in a folder, and whether it is a real folder, in no order. A symlink to a folder is refused."""
+        self.check_dir(path)
+        try:
+            with os.scandir(path) as found:
+                return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise backend_error("list the folder", path, error) from error

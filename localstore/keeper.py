@@ -1,0 +1,87 @@
+"""What the faces need of a backend: a keeper a session, and the collection of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
+from .contract.attachments import AttachmentStore
+from .contract.sessions import DurabilityTier, GcReport, SessionMeta, SessionSummary, VacuumReport
+from .machine.decision import Decide, View
+from .machine.facts import Recent
+from .machine.state import SessionState
+from .surroundings import Surroundings
+
+R = TypeVar("R")
+
+
+class Keeper(Protocol):
+    """Keeps one session: runs the machine's decisions and views on its state, one at a time."""
+
+    @property
+    def session_id(self) -> str:
+        """The session's id."""
+
+    def read(self, view: View[R]) -> R:
+        """What `view` sees of the current state."""
+
+    def write(self, decide: Decide[R], *, flush: bool = True) -> R:
+        """Decide, and write the events; `flush`: they are to survive a power cut in `Durability.FULL`."""
+
+    def checkpoint(self) -> None:
+        """Fold what is only in the journal into files at rest."""
+
+    def vacuum(self) -> VacuumReport:
+        """Physically remove what is hidden or settled."""
+
+    def collect(self) -> GcReport:
+        """Delete blobs that are not live."""
+
+
+class Sessions(Protocol):
+    """The sessions of one store."""
+
+    surroundings: Surroundings
+
+    @property
+    def attachments(self) -> AttachmentStore:
+        """The bytes of attachments."""
+
+    @property
+    def tier(self) -> DurabilityTier:
+        """How far the state reaches."""
+
+    def find(self, session_id: str) -> Keeper | None:
+        """The keeper of an existing session."""
+
+    def make(self, meta: SessionMeta) -> Keeper:
+        """The keeper of the session, made with `meta` if it does not exist."""
+
+    def remove(self, session_id: str) -> None:
+        """Remove the session and everything of it, if it exists."""
+
+    def keepers(self) -> Iterable[Keeper]:
+        """The keepers of all sessions, one after the other."""
+
+    def summaries(self) -> Iterable[SessionSummary]:
+        """The summary of every session, in no order."""
+
+    def sweep_bytes(self, orphans: frozenset[str], older_than_ms: int) -> tuple[str, ...]:
+        """Delete attachment bytes that no row names: `orphans`, and what was put at or before `older_than_ms`."""
+
+    def close(self) -> None:
+        """Fold and let go of everything. Idempotent."""
+
+
+class AbsentKeeper:
+    """Stands in for a session that does not exist: reads find nothing and decisions have nothing to change."""
+
+    def __init__(self, session_id: str, surroundings: Surroundings) -> None:
+        self.session_id = session_id
+        self._surroundings = surroundings
+
+    def read(self, view: View[R]) -> R:
+        return view(SessionState(self.session_id), Recent(), self._surroundings.moment())
+
+    def write(self, decide: Decide[R], *, flush: bool = True) -> R:
+        return decide(SessionState(self.session_id), Recent(), self._surroundings.moment()).result

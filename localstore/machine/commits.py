@@ -1,0 +1,226 @@
+"""The turn commit: its checks in the contract's order, then everything at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..contract.attachments import AttachmentManifestEntry
+from ..contract.checks import MAX_INTEGER
+from ..contract.commits import RuntimeCommit, RuntimeCommitResult
+from ..contract.errors import (
+    HeadRevisionConflict,
+    InvalidArgument,
+    InvalidCommit,
+    RuntimeTurnCommitConflict,
+    SessionBindingMismatch,
+)
+from ..contract.inputs import TurnInputState
+from ..contract.state import (
+    CHECKPOINT_SCHEMA_VERSION,
+    AgentFrameRecord,
+    BlobRef,
+    SessionCheckpoint,
+    TokenUsage,
+)
+from ..contract.values import encoded
+from . import graphs, queued_work, summaries, turn_inputs
+from .attachments import stamped
+from .decision import Decide, Decision
+from .encoding import dump
+from .events import (
+    AttachmentsWritten,
+    Committed,
+    Event,
+    InputsDeferred,
+    InputsSettled,
+    LeaseCleared,
+    Value,
+    WorkRemoved,
+)
+from .facts import Archive, CommitFact
+from .leases import is_of, require_lease
+from .moment import Moment
+from .state import SessionState, Summary
+
+
+def commit(request: RuntimeCommit) -> Decide[RuntimeCommitResult]:
+    """Settle the turn; see `RuntimePersistence.commit_runtime_state` for the order of the checks."""
+
+    def decide(state: SessionState, archive: Archive, moment: Moment) -> Decision[RuntimeCommitResult]:
+        if request.session_id != state.session_id:
+            raise SessionBindingMismatch(state.session_id, request.session_id)
+        stored = _stored_turn(state, archive, request)
+        if stored is not None:
+            result = RuntimeCommitResult(stored.revision, stored.checkpoint_ref, stored.manifest)
+            return Decision(_release(state, request), result)
+        require_lease(state, moment, request.session_execution_lease)
+        expected = request.expected_head_revision
+        if expected is not None and expected != state.revision:
+            raise HeadRevisionConflict(expected, state.revision)
+        for batches in request.completed_queue_claims:
+            queued_work.require_owned(state, batches)
+        for inputs in request.completed_turn_input_claims:
+            turn_inputs.require_owned(state, inputs)
+        step = graphs.plan(state, archive, request.graph)
+        values = _Values(state, archive)
+        manifest = _manifest(request, values)
+        frames = tuple(_stored_frame(frame, values) for frame in request.agent_frames)
+        rows = _committed_rows(archive, request, moment)
+        _check_ledger(state, request)
+        committed = _committed(state, request, step, manifest, frames, values)
+        events = (
+            committed,
+            *_completed(state, request),
+            *((AttachmentsWritten(rows),) if rows else ()),
+            *_release(state, request),
+        )
+        result = RuntimeCommitResult(committed.revision, committed.checkpoint_ref, manifest)
+        return Decision(events, result)
+
+    return decide
+
+
+def _stored_turn(state: SessionState, archive: Archive, request: RuntimeCommit) -> CommitFact | None:
+    """The fact of the same turn committed before with the same hash."""
+    stamp = request.turn_commit
+    if stamp is None:
+        return None
+    if stamp.session_id != request.session_id:
+        raise RuntimeTurnCommitConflict(request.session_id, stamp.turn_id)
+    fact = archive.find(f"t:{stamp.turn_id}")
+    if not isinstance(fact, CommitFact):
+        return None
+    if fact.turn_commit_hash != stamp.turn_commit_hash:
+        raise RuntimeTurnCommitConflict(request.session_id, stamp.turn_id)
+    return fact
+
+
+def _release(state: SessionState, request: RuntimeCommit) -> tuple[Event, ...]:
+    completion = request.release_session_execution_lease
+    if completion is None or state.lease is None or not is_of(state.lease.lease, completion):
+        return ()
+    return (LeaseCleared(),)
+
+
+class _Values:
+    """The parts of a commit that are kept by content: collects what is new, refuses a ref that is not stored."""
+
+    def __init__(self, state: SessionState, archive: Archive) -> None:
+        self._archive = archive
+        self._known = _current_refs(state)
+        self.new: dict[BlobRef, Value] = {}
+
+    def put(self, content: bytes) -> BlobRef:
+        ref = hashlib.sha256(content).hexdigest()
+        if ref not in self._known and ref not in self.new and not self._archive.has_value(ref):
+            self.new[ref] = Value(ref, content)
+        return ref
+
+    def require(self, what: str, ref: BlobRef | None) -> BlobRef | None:
+        if ref is not None and ref not in self._known and not self._archive.has_value(ref):
+            raise InvalidCommit(f"{what} {ref!r} is not stored; give the value with it")
+        return ref
+
+
+def _current_refs(state: SessionState) -> frozenset[BlobRef]:
+    """Refs that the head holds: what most commits give again, so that nothing is looked up for it."""
+    refs = {state.checkpoint_ref} | {frame.execution_state_ref for frame in state.frames}
+    if state.manifest is not None:
+        manifest = state.manifest
+        refs |= {manifest.tool_state_ref, manifest.plugin_snapshot_ref, manifest.execution_state_ref}
+    return frozenset(ref for ref in refs if ref is not None)
+
+
+def _manifest(request: RuntimeCommit, values: _Values) -> SessionCheckpoint:
+    given = request.checkpoint
+
+    def part(name: str, content: bytes | None, ref: BlobRef | None) -> BlobRef | None:
+        return values.require(name, ref) if content is None else values.put(content)
+
+    tool_state, plugin = encoded(given, "tool_state"), encoded(given, "plugin_snapshot")
+    return SessionCheckpoint(
+        CHECKPOINT_SCHEMA_VERSION,
+        given.turn_state,
+        part("tool_state_ref", None if tool_state == b"null" else tool_state, given.tool_state_ref),
+        part("plugin_snapshot_ref", None if plugin == b"null" else plugin, given.plugin_snapshot_ref),
+        given.plugin_snapshot_revision,
+        part("execution_state_ref", given.execution_state, given.execution_state_ref),
+    )
+
+
+def _stored_frame(frame: AgentFrameRecord, values: _Values) -> AgentFrameRecord:
+    """The frame as kept: its snapshot by reference."""
+    if frame.execution_state_snapshot is None:
+        values.require(f"execution_state_ref of frame {frame.frame_id!r}", frame.execution_state_ref)
+        return frame
+    ref = values.put(frame.execution_state_snapshot)
+    return replace(frame, execution_state_ref=ref, execution_state_snapshot=None)
+
+
+def _committed_rows(archive: Archive, request: RuntimeCommit, moment: Moment) -> tuple[AttachmentManifestEntry, ...]:
+    return stamped(archive, request.committed_attachment_ids, moment.now_ms)
+
+
+def _check_ledger(state: SessionState, request: RuntimeCommit) -> None:
+    """Refuse usage whose sum no longer is an integer of the contract: it could not be read back."""
+    sums: dict[tuple[str, str], TokenUsage] = {}
+    for delta in request.usage_deltas:
+        key = (delta.source, delta.model)
+        before = sums.get(key) or state.ledger.get(key, TokenUsage())
+        try:
+            sums[key] = before.plus(delta.usage)
+        except InvalidArgument as error:
+            raise InvalidArgument(f"the usage of {key} would sum to more than {MAX_INTEGER}: {error}") from error
+
+
+def _committed(
+    state: SessionState,
+    request: RuntimeCommit,
+    step: graphs.GraphStep,
+    manifest: SessionCheckpoint,
+    frames: tuple[AgentFrameRecord, ...],
+    values: _Values,
+) -> Committed:
+    checkpoint_ref = values.put(dump(manifest))
+    summary = summaries.with_nodes(Summary() if step.replaces else state.summary, step.nodes)
+    stamp = request.turn_commit
+    return Committed(
+        revision=state.revision + 1,
+        leaf_node_id=step.leaf_node_id,
+        nodes=step.nodes,
+        replaces_graph=step.replaces,
+        checkpoint_ref=checkpoint_ref,
+        manifest=manifest,
+        summary=summary,
+        config=None if request.config == state.config else request.config,
+        frames=None if frames == state.frames else frames,
+        current_frame_id=request.current_agent_frame_id,
+        usage_deltas=request.usage_deltas,
+        values=tuple(values.new.values()),
+        revived=step.revived,
+        dangling=step.dangling,
+        turn_id=None if stamp is None else stamp.turn_id,
+        turn_commit_hash=None if stamp is None else stamp.turn_commit_hash,
+    )
+
+
+def _unique(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(item for group in groups for item in group))
+
+
+def _completed(state: SessionState, request: RuntimeCommit) -> list[Event]:
+    """The events of what the commit completes and defers beside the graph."""
+    events: list[Event] = []
+    batch_ids = _unique(claim.batch_ids for claim in request.completed_queue_claims)
+    input_ids = _unique(claim.input_ids for claim in request.completed_turn_input_claims)
+    if batch_ids:
+        events.append(WorkRemoved(batch_ids))
+    if request.interrupted_turn_input_turn_id is not None:
+        deferred = turn_inputs.addressed_to(state, request.interrupted_turn_input_turn_id, frozenset(input_ids))
+        if deferred:
+            events.append(InputsDeferred(deferred))
+    if input_ids:
+        events.append(InputsSettled(input_ids, TurnInputState.COMPLETED))
+    return events

@@ -1,0 +1,177 @@
+"""What must be found for ever, and where it is looked up.
+
+A session's live state is bounded; what only grows - nodes, turn stamps, settled inputs, values, attachment rows - is
+kept as facts, each under one or more keys. The newest fact under a key is the one that counts. Facts since the last
+fold are in a `Recent`; older ones are in node files; the `Archive` protocol covers both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from ..contract.attachments import AttachmentManifestEntry
+from ..contract.graph import SessionNodeRecord
+from ..contract.inputs import PendingTurnInput, TurnInputIngress
+from ..contract.state import BlobRef, SessionCheckpoint
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInput:
+    """An input as kept: without the bytes of its images, with their refs, and with the ingress it was submitted with."""
+
+    record: PendingTurnInput
+    submitted: TurnInputIngress
+    images: tuple[tuple[str, BlobRef], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFact:
+    """A node was committed."""
+
+    seq: int
+    node: SessionNodeRecord
+
+    def keys(self) -> tuple[str, ...]:
+        return (f"n:{self.node.node_id}",)
+
+
+@dataclass(frozen=True, slots=True)
+class TombstoneFact:
+    """A node was hidden."""
+
+    seq: int
+    node_id: str
+
+    def keys(self) -> tuple[str, ...]:
+        return (f"n:{self.node_id}",)
+
+
+@dataclass(frozen=True, slots=True)
+class DanglingFact:
+    """A node names this id as its parent, and no such node exists: committing it later could close a cycle."""
+
+    seq: int
+    node_id: str
+
+    def keys(self) -> tuple[str, ...]:
+        return (f"d:{self.node_id}",)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitFact:
+    """The head moved; with the stamp and result of the turn, if it had one."""
+
+    seq: int
+    at_ms: int
+    revision: int
+    leaf_node_id: str | None
+    previous_leaf_node_id: str | None
+    checkpoint_ref: BlobRef
+    manifest: SessionCheckpoint
+    turn_id: str | None = None
+    turn_commit_hash: str | None = None
+
+    def keys(self) -> tuple[str, ...]:
+        return () if self.turn_id is None else (f"t:{self.turn_id}",)
+
+
+@dataclass(frozen=True, slots=True)
+class InputFact:
+    """An input was completed or cancelled."""
+
+    seq: int
+    stored: StoredInput
+
+    def keys(self) -> tuple[str, ...]:
+        record = self.stored.record
+        own = f"i:{record.input_id}"
+        return (own,) if record.source_key is None else (own, f"s:{record.source_key}")
+
+
+@dataclass(frozen=True, slots=True)
+class ValueFact:
+    """A value was stored under the SHA-256 of its content.
+
+    `content` is `None` where a large one is listed without being read; `Archive.find` always gives it.
+    """
+
+    seq: int
+    ref: BlobRef
+    content: bytes | None
+
+    def keys(self) -> tuple[str, ...]:
+        return (f"v:{self.ref}",)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueDroppedFact:
+    """A value that nothing live refers to was collected."""
+
+    seq: int
+    ref: BlobRef
+
+    def keys(self) -> tuple[str, ...]:
+        return (f"v:{self.ref}",)
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentFact:
+    """A row of the attachment manifest was written, stamped or forgotten."""
+
+    seq: int
+    entry: AttachmentManifestEntry
+    forgotten: bool = False
+
+    def keys(self) -> tuple[str, ...]:
+        return (f"a:{self.entry.attachment_id}",)
+
+
+Fact: TypeAlias = (
+    NodeFact | TombstoneFact | DanglingFact | CommitFact | InputFact | ValueFact | ValueDroppedFact | AttachmentFact
+)
+
+
+class Archive(Protocol):
+    """Reads of what is kept for ever. Implementations raise `CorruptRecord` for damage, never a shorter answer."""
+
+    def find(self, key: str) -> Fact | None:
+        """The newest fact under `key`."""
+
+    def has_value(self, ref: BlobRef) -> bool:
+        """Whether a value is stored under `ref`, without reading it."""
+
+    def facts(self, *kinds: type) -> Iterable[Fact]:
+        """Every fact of these classes (of all, where none is named), oldest first."""
+
+
+class Recent:
+    """Facts in memory, oldest first, the newest of each key at hand."""
+
+    __slots__ = ("by_key", "log")
+
+    def __init__(self) -> None:
+        self.log: list[Fact] = []
+        self.by_key: dict[str, Fact] = {}
+
+    def add(self, fact: Fact) -> None:
+        self.log.append(fact)
+        for key in fact.keys():
+            self.by_key[key] = fact
+
+    def find(self, key: str) -> Fact | None:
+        return self.by_key.get(key)
+
+    def has_value(self, ref: BlobRef) -> bool:
+        return isinstance(self.by_key.get(f"v:{ref}"), ValueFact)
+
+    def facts(self, *kinds: type) -> Iterator[Fact]:
+        return (fact for fact in self.log if not kinds or isinstance(fact, kinds))
+
+    def keep(self, keep: Iterable[Fact]) -> None:
+        """Replace everything by `keep`."""
+        kept = list(keep)
+        self.log, self.by_key = [], {}
+        for fact in kept:
+            self.add(fact)

@@ -1,0 +1,132 @@
+"""The live state of one session: bounded, but for the queues that its users fill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..contract.attachments import AttachmentManifestEntry
+from ..contract.leases import LeaseOwnerIdentity, SessionExecutionLease
+from ..contract.sessions import SessionMeta
+from ..contract.state import (
+    AgentFrameRecord,
+    BlobRef,
+    PersistedSessionConfig,
+    SessionCheckpoint,
+    TokenUsage,
+)
+from ..contract.work import QueuedWorkBatch
+from .facts import StoredInput
+from .moment import Deadline, Moment
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLease:
+    """The execution lease that was granted last and not released."""
+
+    lease: SessionExecutionLease
+    deadline: Deadline
+
+
+@dataclass(frozen=True, slots=True)
+class HeldClaim:
+    """Who took an entry of a queue, and until when."""
+
+    claim_id: str
+    owner: LeaseOwnerIdentity
+    lease_token: str
+    fencing_token: int
+    claimed_at_ms: int
+    deadline: Deadline
+
+    def holds(self, moment: Moment, claimant: LeaseOwnerIdentity | None = None) -> bool:
+        """Whether the claim is live; for a claimant, a holder that is definitely dead no longer holds."""
+        if moment.expired(self.deadline):
+            return False
+        return claimant is None or not moment.is_dead(self.owner, claimant)
+
+
+@dataclass(slots=True)
+class LiveInput:
+    """An input that is neither completed nor cancelled. `ACCEPTED` is not stored: a live claim is what makes it so."""
+
+    stored: StoredInput
+    claim: HeldClaim | None = None
+
+
+@dataclass(slots=True)
+class LiveBatch:
+    """A batch in the queue."""
+
+    batch: QueuedWorkBatch
+    claim: HeldClaim | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the session list shows of the graph."""
+
+    node_count: int = 0
+    user_message_count: int = 0
+    first_user_node_id: str | None = None
+    first_user_message: str | None = None
+
+
+@dataclass(slots=True)
+class SessionState:
+    """One session. `seq` is the last applied record; `floor_seq` the record that replaced the whole graph last."""
+
+    session_id: str
+    incarnation: str = ""
+    seq: int = 0
+    meta: SessionMeta | None = None
+    created_at_ms: int = 0
+    updated_at_ms: int = 0
+
+    revision: int = 0
+    leaf_node_id: str | None = None
+    config: PersistedSessionConfig = field(default_factory=PersistedSessionConfig)
+    frames: tuple[AgentFrameRecord, ...] = ()
+    current_frame_id: str | None = None
+    checkpoint_ref: BlobRef | None = None
+    manifest: SessionCheckpoint | None = None
+    ledger: dict[tuple[str, str], TokenUsage] = field(default_factory=dict)
+    summary: Summary = field(default_factory=Summary)
+    floor_seq: int = 0
+    tombstone_count: int = 0
+    dangling_count: int = 0
+    settled_input_count: int = 0
+
+    lease: HeldLease | None = None
+    lease_fencing: int = 0
+    claim_fencing: int = 0
+    fencing_boot_id: str | None = None
+
+    inputs: dict[str, LiveInput] = field(default_factory=dict)
+    input_by_source: dict[str, str] = field(default_factory=dict)
+    next_input_seq: int = 1
+    work: dict[str, LiveBatch] = field(default_factory=dict)
+    batch_by_source: dict[str, str] = field(default_factory=dict)
+    next_work_seq: int = 1
+
+    uncommitted: dict[str, AttachmentManifestEntry] = field(default_factory=dict)
+    attachment_row_count: int = 0
+
+    @property
+    def exists(self) -> bool:
+        """False for the stand-in of a session that was never made."""
+        return bool(self.incarnation)
+
+    def next_lease_fencing(self, boot_id: str) -> int:
+        """The fencing token of the next lease.
+
+        Claims are not flushed, so a power cut may lose the latest tokens. A cut changes the boot id: the first claim
+        under another one jumps past every token that can have been lost.
+        """
+        return self.lease_fencing + 1 + self._lost_tokens(boot_id)
+
+    def next_claim_fencing(self, boot_id: str) -> int:
+        """The fencing token of the next claim of input or work; see `next_lease_fencing`."""
+        return self.claim_fencing + 1 + self._lost_tokens(boot_id)
+
+    def _lost_tokens(self, boot_id: str) -> int:
+        return 2**32 if self.fencing_boot_id not in (None, boot_id) else 0
