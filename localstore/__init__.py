@@ -147,12 +147,14 @@ from .contract.work import (
     SessionCommand,
     SlotPolicy,
 )
+from .local import LocalStore
 from .memory import InMemoryStore
 from .session import SessionStore
 
 __all__ = [
     "SessionScopedAttachmentStore",
     "InMemoryStore",
+    "LocalStore",
     "SessionStore",
     "ActivePath",
     "ActiveTurn",

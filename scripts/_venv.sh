@@ -6,10 +6,11 @@
 #     "$venv_python" -m ...
 #
 # ready_venv sees to it that .venv in the repository holds the pinned development tools and this package,
-# installed editable, and sets venv_python. It makes the environment anew when the interpreter, the
-# repository's place or the pins changed, and only installs the package again when pyproject.toml changed (no
-# network needed for that). Set PYTHON to choose the interpreter. .venv belongs to these scripts: one made by
-# other means is replaced.
+# installed editable, and sets venv_python. `ready_venv "$root" bench` does the same for .venv-bench and what
+# .ci/requirements-bench.txt pins. It makes the environment anew when the interpreter, the repository's place or
+# the pins changed, and only installs the package again when pyproject.toml changed (no network needed for that).
+# Set PYTHON to choose the interpreter. These environments belong to the scripts: one made by other means is
+# replaced.
 
 say() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
@@ -73,15 +74,15 @@ venv_pip() {
 
 # Sets venv_python, which has another place on Windows.
 find_venv_python() {
-    venv_python=$root/.venv/bin/python
-    [ -x "$venv_python" ] || [ ! -x "$root/.venv/Scripts/python.exe" ] ||
-        venv_python=$root/.venv/Scripts/python.exe
+    venv_python=$root/$venv/bin/python
+    [ -x "$venv_python" ] || [ ! -x "$root/$venv/Scripts/python.exe" ] ||
+        venv_python=$root/$venv/Scripts/python.exe
 }
 
 install_tools() {
-    say "making .venv with $base_python"
-    if ! "$base_python" -m venv --clear "$root/.venv" </dev/null; then
-        say "could not make $root/.venv. On Debian and Ubuntu it needs: apt-get install python3-venv"
+    say "making $venv with $base_python"
+    if ! "$base_python" -m venv --clear "$root/$venv" </dev/null; then
+        say "could not make $root/$venv. On Debian and Ubuntu it needs: apt-get install python3-venv"
         return 1
     fi
     find_venv_python
@@ -105,19 +106,20 @@ install_package() {
 
 ready_venv() {
     root=$1
-    pins=$root/.ci/requirements-dev.txt
+    venv=.venv${2:+-$2}
+    pins=$root/.ci/requirements-${2:-dev}.txt
     unset PYTHONHOME PYTHONPATH
     find_python || return 1
     find_venv_python
 
     # The stamps are written last, so that what was interrupted is done again.
-    tools_stamp=$root/.venv/tools.stamp
+    tools_stamp=$root/$venv/tools.stamp
     tools_wanted=$(printf '%s\n' "$python_kind" "$root" && cat "$pins") || return 1
     if [ ! -x "$venv_python" ] || [ "$tools_wanted" != "$(cat "$tools_stamp" 2>/dev/null)" ]; then
         install_tools || return 1
         printf '%s\n' "$tools_wanted" >"$tools_stamp" || return 1
     fi
-    package_stamp=$root/.venv/package.stamp
+    package_stamp=$root/$venv/package.stamp
     package_wanted=$(cat "$root/pyproject.toml") || return 1
     if [ "$package_wanted" != "$(cat "$package_stamp" 2>/dev/null)" ]; then
         install_package || return 1

@@ -15,7 +15,7 @@ import orjson
 from . import checks
 from .errors import InvalidArgument
 
-JsonValue: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
+JsonValue: TypeAlias = dict[str, Any] | list[Any] | str | int | float | bool | None
 """A JSON document as `json.loads` gives it. Integers fit 64 bits, at most 200 levels are nested, tuples are none."""
 JsonObject: TypeAlias = dict[str, Any]
 """A JSON document whose outermost value is an object."""

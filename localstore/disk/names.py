@@ -26,7 +26,7 @@ import unicodedata
 from enum import Enum, auto
 from hashlib import sha256
 
-from localstore.contract.errors import InvalidArgument
+from ..contract.errors import InvalidArgument
 
 STORE = "store.json"
 ATTACHMENTS = "attachments"
@@ -47,8 +47,7 @@ MAX_SEQ = 2**53 - 1
 
 _MAX_SLUG = 40
 _DEVICES = frozenset(
-    {"con", "prn", "aux", "nul"}
-    | {f"{port}{number}" for port in ("com", "lpt") for number in range(10)}
+    {"con", "prn", "aux", "nul"} | {f"{port}{number}" for port in ("com", "lpt") for number in range(10)}
 )
 
 _SHA = re.compile(r"[0-9a-f]{64}")
@@ -66,12 +65,12 @@ _UNREADABLE = re.compile(r"[^a-z0-9_]+")
 _COPIES = tuple(
     re.compile(pattern)
     for pattern in (
-        r"(.+?) ?\([^()]*\)(\.[a-z]+)?",  # Dropbox, Nextcloud, Google Drive, browsers: x (anything).json
-        r"(.+?)\.sync-conflict-[0-9A-Z-]+(\.[a-z]+)?",  # Syncthing
-        r"(.+?) [0-9]{1,4}(\.[a-z]+)?",  # iCloud: x 2.json
-        r"(.+?)(?: -)? [Cc]opy(?: \(?[0-9]{1,4}\)?)?(\.[a-z]+)?",  # Explorer, Finder: x - Copy.json, x copy 2.json
-        r"(.+?)[._-][Cc]onflict(?:[._-][0-9A-Za-z-]*)?(\.[a-z]+)?",  # ownCloud, Resilio: x_conflict-2024-01-01.json
-        r"(.+?)-[0-9A-Z][0-9A-Za-z-]{0,30}(\.[a-z]+)?",  # OneDrive: x-COMPUTER.json
+        r"(.+?) ?\([^()]*\)(\.[a-z0-9]+)?",  # Dropbox, Nextcloud, Google Drive, browsers: x (anything).json
+        r"(.+?)\.sync-conflict-[0-9A-Z-]+(\.[a-z0-9]+)?",  # Syncthing
+        r"(.+?) [0-9]{1,4}(\.[a-z0-9]+)?",  # iCloud: x 2.json
+        r"(.+?)(?: -)? [Cc]opy(?: \(?[0-9]{1,4}\)?)?(\.[a-z0-9]+)?",  # Explorer, Finder: x - Copy.json, x copy 2.json
+        r"(.+?)[._-][Cc]onflict(?:[_-][0-9A-Za-z-]*)?(\.[a-z0-9]+)?",  # ownCloud, Resilio: x_conflict-2024-01-01.json
+        r"(.+?)-[A-Z][0-9A-Za-z-]{0,30}(\.[a-z0-9]+)?",  # OneDrive: x-COMPUTER.json
     )
 )
 

@@ -2,8 +2,8 @@
 
 Other modules hold on to `system` and call its methods; `system.installed(other)` redirects each of them to another
 `System` for a while. Whatever the operating system refuses becomes a `BackendError` that names the operation and the
-path, says what to do, and has the `OSError` as its `__cause__`; only `FileNotFoundError` and `FileExistsError` pass, for
-they are answers. A signal interrupts nothing: Python repeats the call.
+path, says what to do, and has the `OSError` as its `__cause__`; only `FileNotFoundError` and `FileExistsError` pass,
+for they are answers. A signal interrupts nothing: Python repeats the call.
 
 Files are opened without following a symlink, without waiting for a FIFO's other end, and are regular or refused. They
 get mode 0600 and folders 0700, whatever the umask. Windows has no modes, no flush of a folder and no atomic refusal of
@@ -15,80 +15,24 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
-from localstore.contract.errors import BackendError, CorruptRecord
+from ..contract.errors import BackendError, CorruptRecord
+from . import platforms
+from .refusals import backend_error, name_of, not_regular, write_failed
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    _FULLFSYNC: int | None = None
-else:
-    _FULLFSYNC = getattr(fcntl, "F_FULLFSYNC", None)
-
-R = TypeVar("R")
-Octets = bytes | bytearray | memoryview
-
-FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 MAX_READ = 256 * 1024 * 1024
 """The most that `read_file` reads unless told otherwise, bytes."""
 
-_WINDOWS = sys.platform == "win32"
-_FLAGS = (
-    getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_NOCTTY", 0)
-    | getattr(os, "O_BINARY", 0)
-)
 _DIRECTORY_FLAGS = (
     os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_DIRECTORY", 0)
 )
-_LINK_TAGS = {0xA000000C, 0xA0000003}  # Windows: a symlink, a junction
 _MAX_WRITE = 1 << 30  # macOS refuses 2 GB in one call
-_MAX_PASSES = 64
-_SHARING_VIOLATIONS = {5, 32, 33}
-_SHARING_WAITS_S = tuple(0.001 * 2**step for step in range(9))  # half a second in all
 _NO_DIRECTORY_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF}
-_NO_FULLFSYNC = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY}
 _NO_LINKS = {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-
-_ADVICE = {
-    errno.ENOSPC: "free some space and try again",
-    errno.EDQUOT: "the quota is used up: free some space and try again",
-    errno.EFBIG: "the file may not grow further: raise the limit on file sizes",
-    errno.EACCES: "permission is missing: check the owner and the mode",
-    errno.EPERM: "permission is missing: check the owner, the mode and the attributes",
-    errno.EROFS: "the file system is mounted read-only",
-    errno.EMFILE: "this process has too many open files: close some or raise the limit (ulimit -n)",
-    errno.ENFILE: "the system has too many open files: close some",
-    errno.EIO: "the disk or its connection fails: check the system's log, and copy the store elsewhere",
-    errno.ELOOP: "refused: a symbolic link is not followed",
-    errno.EMLINK: "refused: a symbolic link is not followed",  # what FreeBSD says instead
-    errno.ENXIO: "refused: not a regular file",
-    errno.ENOTDIR: "refused: something in the path is no directory",
-    errno.EISDIR: "refused: a directory stands where a file should",
-    errno.EXDEV: "the folders of a store must be on one file system",
-    errno.EAGAIN: "another program keeps it busy: try again",
-}
-
-
-class WriteFailed(BackendError):
-    """A write that stopped midway. `written` tells how many bytes had reached the file, from its offset on."""
-
-    written: int = 0
-
-
-def backend_error(operation: str, path: str, error: OSError) -> BackendError:
-    """What to raise, from `error`, when `operation` on `path` was refused."""
-    return BackendError(_message(operation, path, error))
 
 
 class System:
@@ -110,91 +54,84 @@ class System:
 
     def open_read(self, path: str) -> int:
         """A descriptor for reading a regular file."""
-        return _opened(path, os.O_RDONLY)
+        return platforms.opened(path, os.O_RDONLY)
 
     def open_write(self, path: str, create: bool = False, exclusive: bool = False) -> int:
         """A descriptor for reading and writing; `create` makes a missing file, `exclusive` refuses one that exists."""
-        return _opened_or_made(path, os.O_RDWR, create, exclusive)
+        return platforms.opened_or_made(path, os.O_RDWR, create, exclusive)
 
     def open_append(self, path: str, create: bool = False, exclusive: bool = False) -> int:
         """As `open_write`, but whatever is written goes to the end, whichever offset is asked for."""
-        return _opened_or_made(path, os.O_RDWR | os.O_APPEND, create, exclusive)
+        return platforms.opened_or_made(path, os.O_RDWR | os.O_APPEND, create, exclusive)
 
     def close(self, fd: int) -> None:
         """Closes a descriptor. It is closed even when this raises, which tells of an earlier write that was lost."""
         try:
             os.close(fd)
         except OSError as error:
-            raise backend_error("close", _name_of(fd), error) from error
+            # The number may already be another file's, so it has no path any more.
+            raise backend_error("close", f"the file of descriptor {fd}", error) from error
 
     def size(self, fd: int) -> int:
         try:
             return os.fstat(fd).st_size
         except OSError as error:
-            raise backend_error("examine", _name_of(fd), error) from error
+            raise backend_error("examine", name_of(fd), error) from error
 
     def identity(self, fd: int) -> tuple[int, int]:
         """Device and inode of an open file; an inode number is used again once its file is gone."""
         try:
             found = os.fstat(fd)
         except OSError as error:
-            raise backend_error("examine", _name_of(fd), error) from error
+            raise backend_error("examine", name_of(fd), error) from error
         return found.st_dev, found.st_ino
 
     def pread(self, fd: int, n: int, offset: int) -> bytes:
         """Reads `n` bytes; fewer only where the file ends."""
         try:
-            found = _pread(fd, n, offset)
+            found = platforms.pread(fd, n, offset)
             if len(found) == n or not found:
                 return found
             pieces = [found]
             got = len(found)
-            while got < n and (found := _pread(fd, n - got, offset + got)):
+            while got < n and (found := platforms.pread(fd, n - got, offset + got)):
                 pieces.append(found)
                 got += len(found)
         except OSError as error:
-            raise backend_error("read", _name_of(fd), error) from error
+            raise backend_error("read", name_of(fd), error) from error
         return b"".join(pieces)
 
-    def pwrite_all(self, fd: int, data: Octets, offset: int) -> None:
+    def pwrite_all(self, fd: int, data: platforms.Octets, offset: int) -> None:
         """Writes all of `data`, or raises `WriteFailed` with the number of bytes `written`."""
         size = len(data)
         written = 0
         try:
             if size <= _MAX_WRITE:
-                written = _pwrite(fd, data, offset)
+                written = platforms.pwrite(fd, data, offset)
             while written < size:
                 written += _written_some(fd, memoryview(data)[written : written + _MAX_WRITE], offset + written)
         except OSError as error:
-            failure = WriteFailed(_message("write", _name_of(fd), error))
-            failure.written = written
-            raise failure from error
+            raise write_failed(name_of(fd), error, written) from error
 
     def truncate(self, fd: int, n: int) -> None:
         try:
             os.ftruncate(fd, n)
         except OSError as error:
-            raise backend_error("truncate", _name_of(fd), error) from error
+            raise backend_error("truncate", name_of(fd), error) from error
 
     def flush(self, fd: int) -> None:
         """Returns once the bytes, and what is needed to read them again, would survive a power cut."""
         try:
-            if _FULLFSYNC is not None:
-                _flush_drive(fd)
-            else:
-                _datasync(fd)
+            platforms.flush_bytes(fd)
         except OSError as error:
-            raise backend_error("flush", _name_of(fd), error) from error
+            raise backend_error("flush", name_of(fd), error) from error
 
     def flush_file(self, fd: int) -> None:
         """As `flush`, with everything that belongs to the file (times, mode)."""
         try:
-            if _FULLFSYNC is not None:
-                _flush_drive(fd)
-            else:
-                os.fsync(fd)
+            platforms.flush_all(fd)
         except OSError as error:
-            raise backend_error("flush", _name_of(fd), error) from error
+            raise backend_error("flush", name_of(fd), error) from error
 
     # Whole files.
 
@@ -206,10 +143,14 @@ class System:
         """
         fd = -1
         try:
-            fd = os.open(path, os.O_RDONLY | _FLAGS) if not _WINDOWS else _opened(path, os.O_RDONLY)
+            fd = (
+                os.open(path, os.O_RDONLY | platforms.SAFE_FLAGS)
+                if not platforms.WINDOWS
+                else platforms.opened(path, os.O_RDONLY)
+            )
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
-                raise _not_regular(path)
+                raise not_regular(path)
             if found.st_size > limit:
                 raise CorruptRecord(path, f"it has {found.st_size} bytes, more than the {limit} it may have")
             # One byte more than there should be, or a file that grows would be read in part.
@@ -221,9 +162,9 @@ class System:
             raise backend_error("read", path, error) from error
         finally:
             if fd >= 0:
-                os.close(fd)
+                self.close(fd)
 
-    def write_new(self, path: str, data: Octets, flush: bool) -> None:
+    def write_new(self, path: str, data: platforms.Octets, flush: bool) -> None:
         """Makes a file with these bytes; `FileExistsError` if there is one. A failure leaves no file behind.
 
         With `flush` the bytes survive a power cut; the name does once its folder is flushed.
@@ -238,7 +179,7 @@ class System:
                 pass  # what failed first is what the caller must hear of
             raise
 
-    def write_over_partial(self, path: str, data: Octets, flush: bool) -> None:
+    def write_over_partial(self, path: str, data: platforms.Octets, flush: bool) -> None:
         """As `write_new`, but takes the place of what an interrupted writer may have left under this name.
 
         A failure leaves a partial file: only for names that nothing relies on before this returns.
@@ -251,11 +192,11 @@ class System:
             raise
         self._fill(fd, data, flush)
 
-    def _fill(self, fd: int, data: Octets, flush: bool) -> None:
+    def _fill(self, fd: int, data: platforms.Octets, flush: bool) -> None:
         try:
             self.pwrite_all(fd, data, 0)
             if flush:
-                self.flush_file(fd)
+                self.flush(fd)
         except BaseException:
             os.close(fd)
             raise
@@ -265,15 +206,16 @@ class System:
 
     def replace(self, src: str, dst: str) -> None:
         """Renames a file over whatever has the name `dst`, in one step."""
-        _renamed("rename", dst, lambda: os.replace(src, dst))
+        _changed("rename", dst, lambda: os.replace(src, dst))
 
     def rename_dir(self, src: str, dst: str) -> None:
         """Renames a folder; `FileExistsError` if `dst` exists, except that an empty folder may be replaced."""
         try:
-            _renamed("rename", dst, lambda: os.rename(src, dst))
+            _changed("rename", dst, lambda: os.rename(src, dst))
         except BackendError as error:
-            taken = isinstance(error.__cause__, OSError) and error.__cause__.errno in {errno.ENOTEMPTY, errno.ENOTDIR}
-            if taken and os.path.lexists(dst):
+            # Windows denies access where others say that the folder exists.
+            reason = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
+            if reason in {errno.ENOTEMPTY, errno.ENOTDIR, errno.EACCES} and os.path.lexists(dst):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), dst) from error
             raise
 
@@ -284,7 +226,7 @@ class System:
         both succeed, the last one's bytes remaining.
         """
         try:
-            os.link(src, dst, follow_symlinks=not _LINKS_THEMSELVES)
+            os.link(src, dst)
         except (FileNotFoundError, FileExistsError):
             raise
         except OSError as error:
@@ -301,7 +243,7 @@ class System:
 
     def unlink(self, path: str) -> None:
         """Removes a file or a symlink itself; `FileNotFoundError` if there is none."""
-        _renamed("remove", path, lambda: os.unlink(path))
+        _changed("remove", path, lambda: os.unlink(path))
 
     # Folders.
 
@@ -309,7 +251,7 @@ class System:
         """Makes a folder unless there is one, and tells whether it made it. A symlink or a file is refused."""
         try:
             os.mkdir(path, DIRECTORY_MODE)
-            if not _WINDOWS:
+            if not platforms.WINDOWS:
                 mode = stat.S_IMODE(os.lstat(path).st_mode)
                 if mode & 0o777 != DIRECTORY_MODE:
                     os.chmod(path, mode & ~0o777 | DIRECTORY_MODE)
@@ -325,7 +267,7 @@ class System:
     def check_dir(self, path: str) -> None:
         """Refuses what is not a real folder; `FileNotFoundError` if there is nothing."""
         found = self.stat(path)
-        if not stat.S_ISDIR(found.st_mode) or _is_link(found):
+        if not stat.S_ISDIR(found.st_mode) or platforms.is_link(found):
             raise BackendError(f"refused: {path} must be a real folder, not a symbolic link or a file; move it away")
 
     def remove_tree(self, path: str) -> None:
@@ -333,9 +275,11 @@ class System:
 
         Entries that others remove or add meanwhile are no error either, within bounds.
         """
-        for left in reversed(range(_MAX_PASSES)):
+        import shutil
+
+        for left in reversed(range(platforms.MAX_PASSES)):
             try:
-                _patiently(lambda: shutil.rmtree(path))
+                platforms.patiently(lambda: shutil.rmtree(path))
                 return
             except OSError as error:
                 if not os.path.lexists(path):
@@ -348,15 +292,12 @@ class System:
 
     def flush_dir(self, path: str) -> None:
         """Returns once the names in a folder would survive a power cut. Windows does that by itself."""
-        if _WINDOWS:
+        if platforms.WINDOWS:
             return
         fd = -1
         try:
             fd = os.open(path, _DIRECTORY_FLAGS)
-            if _FULLFSYNC is not None:
-                _flush_drive(fd)
-            else:
-                os.fsync(fd)
+            platforms.flush_all(fd)
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -389,3 +330,37 @@ class System:
             raise
         except OSError as error:
             raise backend_error("list the folder", path, error) from error
+
+
+OPERATIONS = tuple(name for name in vars(System) if not name.startswith("_") and name != "installed")
+"""The methods of `System` that `installed` redirects."""
+
+system = System()
+
+
+def _read_on(fd: int, data: bytes, path: str, limit: int) -> bytes:
+    """The rest of a file that is not as long as it was a moment ago, or that comes in pieces."""
+    pieces = [data]
+    size = len(data)
+    while found := os.read(fd, 1 << 20):
+        pieces.append(found)
+        size += len(found)
+        if size > limit:
+            raise CorruptRecord(path, f"it has more than the {limit} bytes it may have")
+    return b"".join(pieces)
+
+
+def _written_some(fd: int, data: memoryview, offset: int) -> int:
+    written = platforms.pwrite(fd, data, offset)
+    if written <= 0:
+        raise OSError(errno.EIO, "the file system takes no more bytes")
+    return written
+
+
+def _changed(operation: str, path: str, change: Callable[[], None]) -> None:
+    try:
+        platforms.patiently(change)
+    except (FileNotFoundError, FileExistsError):
+        raise
+    except OSError as error:
+        raise backend_error(operation, path, error) from error

@@ -85,12 +85,18 @@ def _inputs_released(state: SessionState, recent: Recent, event: ev.InputsReleas
             live.claim = None
 
 
+def defer(live: LiveInput) -> None:
+    """Make a live input one for the next turn."""
+    deferred = replace(live.stored.record, state=TurnInputState.DEFERRED_NEXT_TURN, ingress=NextTurn())
+    live.stored = replace(live.stored, record=deferred)
+    live.claim = None
+    live.deferred = True
+
+
 def _inputs_deferred(state: SessionState, recent: Recent, event: ev.InputsDeferred, at_ms: int) -> None:
     for input_id in event.input_ids:
         if live := state.inputs.get(input_id):
-            deferred = replace(live.stored.record, state=TurnInputState.DEFERRED_NEXT_TURN, ingress=NextTurn())
-            live.stored = replace(live.stored, record=deferred)
-            live.claim = None
+            defer(live)
 
 
 def _inputs_settled(state: SessionState, recent: Recent, event: ev.InputsSettled, at_ms: int) -> None:

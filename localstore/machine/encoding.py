@@ -126,12 +126,8 @@ def load(cls: type[T], value: object) -> T:
     return _loader(cls)(value)  # type: ignore[no-any-return]
 
 
-def load_kind(value: object, *classes: type) -> Any:
-    """The record of whichever of `classes` the `"kind"` of `value` names."""
-    return _load_union(value, {KINDS[cls]: cls for cls in classes})
-
-
-def _load_union(value: object, classes: dict[str, type]) -> Any:
+def load_one_of(value: object, classes: dict[str, type]) -> Any:
+    """The record of whichever of `classes`, by kind, the `"kind"` of `value` names."""
     if not isinstance(value, dict):
         raise Malformed(f"expected an object, found {type(value).__name__}")
     cls = classes.get(value.get("kind", ""))
@@ -262,7 +258,7 @@ def _load_plan(hint: Any) -> Load:
 
 def _load_kinds(classes: list[type]) -> Load:
     by_kind = {KINDS[cls]: cls for cls in classes}
-    return lambda value: _load_union(value, by_kind)
+    return lambda value: load_one_of(value, by_kind)
 
 
 EVENT_CLASSES: tuple[type, ...] = get_args(events.Event)

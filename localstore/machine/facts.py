@@ -74,7 +74,8 @@ class CommitFact:
     turn_commit_hash: str | None = None
 
     def keys(self) -> tuple[str, ...]:
-        return () if self.turn_id is None else (f"t:{self.turn_id}",)
+        own = f"r:{self.revision}"
+        return (own,) if self.turn_id is None else (own, f"t:{self.turn_id}")
 
 
 @dataclass(frozen=True, slots=True)

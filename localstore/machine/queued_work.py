@@ -55,6 +55,8 @@ def list_all() -> View[tuple[QueuedWorkBatch, ...]]:
     """All batches in order."""
 
     def view(state: SessionState, archive: Archive, moment: Moment) -> tuple[QueuedWorkBatch, ...]:
+        if state.damaged_work is not None:
+            raise state.damaged_work
         return tuple(live.batch for live in state.work.values())
 
     return view
@@ -64,6 +66,8 @@ def list_pending() -> View[tuple[QueuedWorkBatch, ...]]:
     """The batches in order, without those under a live claim."""
 
     def view(state: SessionState, archive: Archive, moment: Moment) -> tuple[QueuedWorkBatch, ...]:
+        if state.damaged_work is not None:
+            raise state.damaged_work
         return tuple(live.batch for live in state.work.values() if live.claim is None or not live.claim.holds(moment))
 
     return view

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..contract.attachments import AttachmentManifestEntry
+from ..contract.errors import StoreError
 from ..contract.leases import LeaseOwnerIdentity, SessionExecutionLease
 from ..contract.sessions import SessionMeta
 from ..contract.state import (
@@ -51,6 +52,8 @@ class LiveInput:
 
     stored: StoredInput
     claim: HeldClaim | None = None
+    deferred: bool = False
+    """Whether it was made input for the next turn after it was stored."""
 
 
 @dataclass(slots=True)
@@ -107,6 +110,10 @@ class SessionState:
     work: dict[str, LiveBatch] = field(default_factory=dict)
     batch_by_source: dict[str, str] = field(default_factory=dict)
     next_work_seq: int = 1
+
+    damaged_inputs: StoreError | None = None
+    damaged_work: StoreError | None = None
+    """The first entry of each queue that cannot be read: lists tell of it, claims go on without it."""
 
     uncommitted: dict[str, AttachmentManifestEntry] = field(default_factory=dict)
     attachment_row_count: int = 0

@@ -133,6 +133,8 @@ def list_pending() -> View[tuple[PendingTurnInput, ...]]:
     """Pending and deferred inputs in order, without those under a live claim."""
 
     def view(state: SessionState, archive: Archive, moment: Moment) -> tuple[PendingTurnInput, ...]:
+        if state.damaged_inputs is not None:
+            raise state.damaged_inputs
         return tuple(
             hydrated(live.stored.record, live.stored, archive)
             for live in state.inputs.values()

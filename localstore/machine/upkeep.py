@@ -98,6 +98,8 @@ def live_refs(state: SessionState, archive: Archive) -> tuple[set[BlobRef], set[
 
     A manifest that cannot be read is `CorruptRecord`.
     """
+    if state.damaged_inputs is not None:
+        raise state.damaged_inputs
     found = roots(state, archive)
     live = set(found)
     if state.checkpoint_ref is not None:

@@ -172,21 +172,22 @@ class World:
         sessions = tuple(replace(item, size_bytes=0) for item in self.store.list_sessions())
         seen: dict[str, object] = {"sessions": sessions}
         for item in sessions:
-            seen[item.session_id] = _everything_of(self.handle(item.session_id), item.session_id)
+            for name, found in _everything_of(self.handle(item.session_id), item.session_id).items():
+                seen[f"{name} of {item.session_id}"] = found
         return seen
 
 
-def _everything_of(session: RuntimePersistence, session_id: str) -> tuple[object, ...]:
-    return (
-        session.load_session(FullGraph()),
-        session.load_session_head(),
-        session.load_session_meta(),
-        session.get_session_execution_lease(session_id),
-        session.list_pending_turn_inputs(session_id),
-        session.list_queued_work(session_id),
-        session.list_pending_queued_work(session_id),
-        session.list_uncommitted(MAX_INTEGER),
-    )
+def _everything_of(session: RuntimePersistence, session_id: str) -> dict[str, object]:
+    return {
+        "read": session.load_session(FullGraph()),
+        "head": session.load_session_head(),
+        "meta": session.load_session_meta(),
+        "lease": session.get_session_execution_lease(session_id),
+        "inputs": session.list_pending_turn_inputs(session_id),
+        "work": session.list_queued_work(session_id),
+        "unclaimed work": session.list_pending_queued_work(session_id),
+        "attachments": session.list_uncommitted(MAX_INTEGER),
+    }
 
 
 class Conformance:

@@ -1,0 +1,153 @@
+"""Facts as lines of node files.
+
+A node's payload and a JSON value stand last in their line and their size first, so that they are cut out as text: what
+is only passed on is never parsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from ..contract.errors import CorruptRecord, InvalidArgument
+from ..contract.graph import SessionNodeRecord
+from ..contract.values import EncodedJson, encoded
+from ..machine.encoding import FACT_CLASSES, KINDS, Malformed, dump, load_one_of
+from ..machine.facts import (
+    AttachmentFact,
+    CommitFact,
+    DanglingFact,
+    Fact,
+    InputFact,
+    NodeFact,
+    TombstoneFact,
+    ValueDroppedFact,
+    ValueFact,
+)
+from .lines import BODY_AT
+
+CODES: dict[type, int] = {
+    NodeFact: 1,
+    TombstoneFact: 2,
+    DanglingFact: 3,
+    CommitFact: 4,
+    InputFact: 5,
+    ValueFact: 6,
+    ValueDroppedFact: 7,
+    AttachmentFact: 8,
+}
+"""The kind of a line in the index of its file."""
+
+LARGE_VALUE = 16 * 1024
+"""Values from this size on, in bytes, are blobs: files of their own."""
+
+_CLASSES = {KINDS[cls]: cls for cls in FACT_CLASSES}
+_NODE = b'"kind":"node","size":'
+_JSON = b'"kind":"value","size":'
+_PAYLOAD = b',"payload":'
+_CONTENT = b',"json":'
+
+
+def encode_fact(fact: Fact) -> bytes:
+    """The body of the fact's line."""
+    if isinstance(fact, NodeFact):
+        return _encode_node(fact)
+    if isinstance(fact, ValueFact):
+        return _encode_value(fact)
+    return dump(fact)
+
+
+def _encode_node(fact: NodeFact) -> bytes:
+    node = fact.node
+    payload = encoded(node, "payload")
+    fields: dict[str, Any] = {"kind": "node", "size": len(payload), "seq": fact.seq, "node_id": node.node_id}
+    if node.parent_node_id is not None:
+        fields["parent_node_id"] = node.parent_node_id
+    fields["timestamp"] = node.timestamp
+    caused_by = encoded(node, "caused_by")
+    if caused_by != b"null":
+        fields["caused_by"] = orjson.Fragment(caused_by)
+    if node.agent_frame_id is not None:
+        fields["agent_frame_id"] = node.agent_frame_id
+    return orjson.dumps(fields)[:-1] + _PAYLOAD + payload + b"}"
+
+
+def _encode_value(fact: ValueFact) -> bytes:
+    content = fact.content
+    if content is None or len(content) >= LARGE_VALUE:
+        return orjson.dumps({"kind": "value", "seq": fact.seq, "ref": fact.ref, "blob": True})
+    if _is_json_line(content):
+        head = orjson.dumps({"kind": "value", "size": len(content), "seq": fact.seq, "ref": fact.ref})
+        return head[:-1] + _CONTENT + content + b"}"
+    return dump({"kind": "value", "seq": fact.seq, "ref": fact.ref, "base64": content})
+
+
+def _is_json_line(content: bytes) -> bool:
+    if b"\n" in content or not content:
+        return False
+    try:
+        orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _cut(line: bytes, prefix: bytes, name: bytes) -> tuple[dict[str, Any], bytes] | None:
+    """The fields before the last one, and the text of the last one, where `line` is of that form."""
+    if not line.startswith(prefix, BODY_AT):
+        return None
+    comma = line.index(b",", BODY_AT + len(prefix))
+    start = len(line) - 1 - int(line[BODY_AT + len(prefix) : comma])
+    if line[start - len(name) : start] != name:
+        raise ValueError("the size in it does not fit")
+    return orjson.loads(b"{" + line[BODY_AT : start - len(name)] + b"}"), line[start:-1]
+
+
+def _node(line: bytes) -> NodeFact | None:
+    cut = _cut(line, _NODE, _PAYLOAD)
+    if cut is None:
+        return None
+    fields, payload = cut
+    caused_by = fields.get("caused_by")
+    node = SessionNodeRecord(
+        fields["node_id"],
+        fields.get("parent_node_id"),
+        fields["timestamp"],
+        EncodedJson(payload),  # type: ignore[arg-type]
+        caused_by,
+        fields.get("agent_frame_id"),
+    )
+    return NodeFact(fields["seq"], node)
+
+
+def decode_fact(line: bytes, path: str, offset: int, read_blob: Callable[[str], bytes] | None = None) -> Fact:
+    """The fact in a line, given without its newline and checked already.
+
+    A value that is a blob is read with `read_blob`, or listed without its content where that is not given.
+    """
+    try:
+        found = _node(line) or _value(line, read_blob)
+        if found is None:
+            found = load_one_of(orjson.loads(line), _CLASSES)
+    except (Malformed, InvalidArgument, KeyError, ValueError, TypeError) as error:
+        raise CorruptRecord(path, f"the line at offset {offset} is malformed: {error!r}") from error
+    if isinstance(found, ValueFact) and found.content is not None and sha256(found.content).hexdigest() != found.ref:
+        raise CorruptRecord(path, f"the value at offset {offset} is not what its ref names")
+    return found
+
+
+def _value(line: bytes, read_blob: Callable[[str], bytes] | None) -> ValueFact | None:
+    cut = _cut(line, _JSON, _CONTENT)
+    if cut is not None:
+        return ValueFact(cut[0]["seq"], cut[0]["ref"], cut[1])
+    if not line.startswith(b'"kind":"value"', BODY_AT):
+        return None
+    fields = orjson.loads(line)
+    if fields.get("blob") is True:
+        return ValueFact(fields["seq"], fields["ref"], read_blob(fields["ref"]) if read_blob else None)
+    found = load_one_of({**fields, "content": fields["base64"]}, _CLASSES)
+    assert isinstance(found, ValueFact)
+    return found

@@ -1,0 +1,78 @@
+"""The JSON files of a store: one line each, self-checked, with kind and schema version.
+
+`{"sum":"<crc32>","record":"head","schema_version":1,...}`: the sum is over everything behind it, so that damage is seen
+before a field is believed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import orjson
+
+from ..contract.errors import (
+    CorruptRecord,
+    InvalidRecordSchemaVersion,
+    MissingRecordSchemaVersion,
+    UnsupportedRecordSchemaVersion,
+)
+from ..machine.encoding import Malformed, dump, load
+from .lines import check_line, encode_line
+
+SCHEMA_VERSION = 1
+_FRAME = ("sum", "record", "schema_version")
+
+T = TypeVar("T")
+
+
+def seal(kind: str, record: object) -> bytes:
+    """The file's bytes for a record of this kind: its fields behind sum, kind and schema version."""
+    fields = dump(record)
+    frame = b'{"record":"%s","schema_version":%d' % (kind.encode(), SCHEMA_VERSION)
+    body = frame + (b"}" if fields == b"{}" else b"," + fields[1:])
+    return encode_line(body)
+
+
+def unseal(kind: str, raw: bytes, path: str) -> dict[str, Any]:
+    """The fields of a sealed record.
+
+    Raises `CorruptRecord` for damage, and the schema version errors for a record of another format; the version is
+    judged first, since a later format may sum its records in another way.
+    """
+    try:
+        fields = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise CorruptRecord(path, f"it is no JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise CorruptRecord(path, "it is no JSON object")
+    check_version(kind, fields)
+    if check_line(raw.removesuffix(b"\n")) is None:
+        raise CorruptRecord(path, "its checksum does not match")
+    if fields.get("record") != kind:
+        raise CorruptRecord(path, f"it holds a {fields.get('record')!r} record where a {kind!r} record belongs")
+    return fields
+
+
+def check_version(kind: str, fields: dict[str, Any]) -> None:
+    """Raise the error that fits unless `fields` says the version that this package reads."""
+    if "schema_version" not in fields:
+        raise MissingRecordSchemaVersion(kind, SCHEMA_VERSION)
+    version = fields["schema_version"]
+    if type(version) is not int:
+        raise InvalidRecordSchemaVersion(kind, version, SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise UnsupportedRecordSchemaVersion(kind, version, SCHEMA_VERSION)
+
+
+def read_sealed(cls: type[T], kind: str, raw: bytes, path: str) -> T:
+    """The record of class `cls` in a sealed file."""
+    fields = unseal(kind, raw, path)
+    try:
+        return load(cls, fields)
+    except Malformed as error:
+        raise CorruptRecord(path, str(error)) from error
+
+
+def unknown_fields(fields: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
+    """What a later release wrote into the record and this one does not know; it survives a rewrite."""
+    return {key: value for key, value in fields.items() if key not in known and key not in _FRAME}

@@ -1,0 +1,228 @@
+"""`head.json`: everything of a session that is bounded, as it was at the last fold.
+
+It names the node files and the live spool entries, so that what a crash left beside them is not mistaken for either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import orjson
+
+from ..contract.attachments import AttachmentManifestEntry
+from ..contract.errors import CorruptRecord
+from ..contract.sessions import SessionMeta
+from ..contract.state import (
+    AgentFrameRecord,
+    BlobRef,
+    PersistedSessionConfig,
+    SessionCheckpoint,
+    TokenLedgerEntry,
+)
+from ..machine.encoding import Malformed, dump, load
+from ..machine.state import HeldClaim, HeldLease, LiveBatch, LiveInput, SessionState, Summary
+from .files import seal, unknown_fields, unseal
+
+KIND = "head"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFileRef:
+    """A node file that the head relies on. `first_seq` and `last_seq` are the journal records it came from.
+
+    In the copy of the head that a node file ends with, that file itself has no name, since it is not known yet.
+    """
+
+    name: str
+    size: int
+    first_seq: int
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolClaim:
+    """A claim, and the sequence numbers of the entries that it holds."""
+
+    claim: HeldClaim
+    seqs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolIndex:
+    """Which entries of a spool are live: ranges of sequence numbers, first and last. Files beside these are none."""
+
+    next_seq: int = 1
+    live: tuple[tuple[int, int], ...] = ()
+    deferred: tuple[int, ...] = ()
+    claims: tuple[SpoolClaim, ...] = ()
+
+    def seqs(self) -> Iterable[int]:
+        """Every live sequence number, in order."""
+        return (seq for first, last in self.live for seq in range(first, last + 1))
+
+    @property
+    def count(self) -> int:
+        """How many entries are live."""
+        return sum(last - first + 1 for first, last in self.live)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The fields of `head.json`. `folded_seq` and `folded_sum` are the last journal record in it."""
+
+    session_id: str
+    incarnation: str
+    generation: int
+    folded_seq: int
+    folded_sum: str
+    created_at_ms: int
+    updated_at_ms: int
+    meta: SessionMeta | None = None
+    revision: int = 0
+    leaf_node_id: str | None = None
+    config: PersistedSessionConfig = PersistedSessionConfig()  # noqa: RUF009 - frozen, so sharing it is safe
+    frames: tuple[AgentFrameRecord, ...] = ()
+    current_frame_id: str | None = None
+    checkpoint_ref: BlobRef | None = None
+    manifest: SessionCheckpoint | None = None
+    ledger: tuple[TokenLedgerEntry, ...] = ()
+    summary: Summary = Summary()  # noqa: RUF009 - frozen, so sharing it is safe
+    floor_seq: int = 0
+    tombstone_count: int = 0
+    dangling_count: int = 0
+    settled_input_count: int = 0
+    lease: HeldLease | None = None
+    lease_fencing: int = 0
+    claim_fencing: int = 0
+    fencing_boot_id: str | None = None
+    inputs: SpoolIndex = SpoolIndex()  # noqa: RUF009 - frozen, so sharing it is safe
+    work: SpoolIndex = SpoolIndex()  # noqa: RUF009 - frozen, so sharing it is safe
+    uncommitted: tuple[AttachmentManifestEntry, ...] = ()
+    attachment_row_count: int = 0
+    files: tuple[NodeFileRef, ...] = ()
+    blob_bytes: int = 0
+    spool_bytes: int = 0
+    deleted: bool = False
+
+
+_FIELDS = tuple(item.name for item in fields(Head))
+
+
+def seal_head(head: Head, unknown: dict[str, Any]) -> bytes:
+    """The bytes of `head.json`; `unknown` are fields of a later release that were in it."""
+    return seal(KIND, {**orjson.loads(dump(head)), **unknown} if unknown else head)
+
+
+def unseal_head(raw: bytes, path: str) -> tuple[Head, dict[str, Any]]:
+    """The head in the bytes of `head.json`, and its fields that this release does not know."""
+    found = unseal(KIND, raw, path)
+    try:
+        return load(Head, found), unknown_fields(found, _FIELDS)
+    except Malformed as error:
+        raise CorruptRecord(path, str(error)) from error
+
+
+def _ranges(seqs: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    ranges: list[tuple[int, int]] = []
+    for seq in seqs:
+        if ranges and ranges[-1][1] + 1 == seq:
+            ranges[-1] = (ranges[-1][0], seq)
+        else:
+            ranges.append((seq, seq))
+    return tuple(ranges)
+
+
+def _claims(entries: Iterable[tuple[int, HeldClaim | None]]) -> tuple[SpoolClaim, ...]:
+    held: dict[str, tuple[HeldClaim, list[int]]] = {}
+    for seq, claim in entries:
+        if claim is not None:
+            held.setdefault(claim.claim_id, (claim, []))[1].append(seq)
+    return tuple(SpoolClaim(claim, tuple(seqs)) for claim, seqs in held.values())
+
+
+def index_inputs(state: SessionState) -> SpoolIndex:
+    """The index of the live inputs. One that was deferred is in its file as it was submitted."""
+    lives = [(live.stored.record.enqueue_seq, live) for live in state.inputs.values()]
+    deferred = tuple(seq for seq, live in lives if live.deferred)
+    claims = _claims((seq, live.claim) for seq, live in lives)
+    return SpoolIndex(state.next_input_seq, _ranges(seq for seq, _ in lives), deferred, claims)
+
+
+def index_work(state: SessionState) -> SpoolIndex:
+    """The index of the queued batches."""
+    lives = [(live.batch.enqueue_seq, live.claim) for live in state.work.values()]
+    return SpoolIndex(state.next_work_seq, _ranges(seq for seq, _ in lives), (), _claims(lives))
+
+
+_SAME = (
+    "session_id",
+    "incarnation",
+    "created_at_ms",
+    "updated_at_ms",
+    "meta",
+    "revision",
+    "leaf_node_id",
+    "config",
+    "frames",
+    "current_frame_id",
+    "checkpoint_ref",
+    "manifest",
+    "summary",
+    "floor_seq",
+    "tombstone_count",
+    "dangling_count",
+    "settled_input_count",
+    "lease",
+    "lease_fencing",
+    "claim_fencing",
+    "fencing_boot_id",
+    "attachment_row_count",
+)
+"""Fields that head and state have in common."""
+
+
+def head_of(
+    state: SessionState,
+    *,
+    generation: int,
+    folded_sum: str,
+    files: tuple[NodeFileRef, ...],
+    blob_bytes: int,
+    spool_bytes: int,
+) -> Head:
+    """The head that says what `state` is."""
+    ledger = tuple(TokenLedgerEntry(source, model, usage) for (source, model), usage in state.ledger.items())
+    return Head(
+        **{name: getattr(state, name) for name in _SAME},
+        generation=generation,
+        folded_seq=state.seq,
+        folded_sum=folded_sum,
+        ledger=ledger,
+        inputs=index_inputs(state),
+        work=index_work(state),
+        uncommitted=tuple(state.uncommitted.values()),
+        files=files,
+        blob_bytes=blob_bytes,
+        spool_bytes=spool_bytes,
+    )
+
+
+def state_of(head: Head, inputs: Iterable[LiveInput] = (), work: Iterable[LiveBatch] = ()) -> SessionState:
+    """The state that `head` says, with the entries of its spools."""
+    state = SessionState(**{name: getattr(head, name) for name in _SAME})
+    state.seq = head.folded_seq
+    state.ledger = {(row.source, row.model): row.usage for row in head.ledger}
+    state.uncommitted = {row.attachment_id: row for row in head.uncommitted}
+    state.next_input_seq, state.next_work_seq = head.inputs.next_seq, head.work.next_seq
+    for live in inputs:
+        record = live.stored.record
+        state.inputs[record.input_id] = live
+        if record.source_key is not None:
+            state.input_by_source[record.source_key] = record.input_id
+    for queued in work:
+        state.work[queued.batch.batch_id] = queued
+        if queued.batch.source_key is not None:
+            state.batch_by_source[queued.batch.source_key] = queued.batch.batch_id
+    return state

@@ -1,0 +1,265 @@
+"""The journal: what happened to a session since its head was last renamed, one record a call.
+
+```
+{"sum":"..","record":"journal","schema_version":1,"session_id":..,"incarnation":..,"first_seq":12,"prev":"<sum of 11>"}
+{"sum":"..","seq":12,"prev":"<sum of 11>","flushed":11,"boot":"<8 hex>","at":<ms>,"events":[..]}
+{"sum":"..","seq":13,"prev":"<sum of 12>",...}
+<zeros, where space was made ahead>
+```
+
+Each record names the sum of the one before, so a hole or a foreign record cannot pass. `flushed` is the last record that
+its writer knew to be on the disk, and `boot` the boot it was written in: together they tell a record that a power cut
+tore, which ends the journal, from one that was damaged later, which is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from ..contract.errors import BackendError, CorruptRecord
+from ..machine.encoding import EVENT_CLASSES, KINDS, Malformed, dump, load_one_of
+from ..machine.events import Event
+from .files import seal, unseal
+from .lines import check_line, encode_line, sum_of
+from .refusals import WriteFailed
+from .system import system
+
+KIND = "journal"
+CHUNK = 256 * 1024
+"""Bytes of zeros that are written ahead where calls are flushed: an overwrite costs half the flush of an append."""
+MAX_RECORD = 256 * 1024 * 1024
+_PEEK = 4096
+_EVENTS = {KINDS[cls]: cls for cls in EVENT_CLASSES}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One call's events."""
+
+    seq: int
+    at_ms: int
+    events: tuple[Event, ...]
+    flushed: int
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The journal's first line."""
+
+    session_id: str
+    incarnation: str
+    first_seq: int
+    prev: str
+
+
+def boot_tag(boot_id: str) -> str:
+    """The mark of a boot in records."""
+    return sha256(boot_id.encode()).hexdigest()[:8]
+
+
+def encode_record(seq: int, prev: str, flushed: int, boot: str, at_ms: int, events: tuple[Event, ...]) -> bytes:
+    """The line of one record, newline included."""
+    body = dump({"seq": seq, "prev": prev, "flushed": flushed, "boot": boot, "at": at_ms, "events": events})
+    return encode_line(body)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """The fields of a line that is a whole, undamaged record, whatever came before it."""
+    if check_line(line) is None:
+        return None
+    try:
+        fields = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    ints = ("seq", "flushed", "at")
+    texts = ("prev", "boot")
+    good = all(type(fields.get(name)) is int for name in ints) and all(type(fields.get(name)) is str for name in texts)
+    return fields if good and type(fields.get("events")) is list else None
+
+
+class Journal:
+    """An open journal, and how far it has been read.
+
+    `torn` is the length of what stands behind the last whole record and is none: a write that a crash cut short. It is
+    believed by nobody, and cut off by the next writer.
+    """
+
+    __slots__ = (
+        "_allocated",
+        "_boot",
+        "fd",
+        "first_seq",
+        "flushed_seq",
+        "last_seq",
+        "last_sum",
+        "offset",
+        "path",
+        "torn",
+    )
+
+    def __init__(self, path: str, fd: int, first_seq: int, prev: str) -> None:
+        self.path = path
+        self.fd = fd
+        self.first_seq = first_seq
+        self.last_seq = first_seq - 1
+        self.last_sum = prev
+        self.flushed_seq = first_seq - 1
+        self.offset = 0
+        self.torn = 0
+        self._allocated = 0
+        self._boot = ""
+
+    def close(self) -> None:
+        system.close(self.fd)
+
+    # Reading.
+
+    def read_all(self, header: Header, boot: str) -> list[Record]:
+        """Every record of a journal just opened. `boot` is the mark of the running boot."""
+        size = system.size(self.fd)
+        data = system.pread(self.fd, size, 0)
+        self._allocated = len(data)
+        end = data.find(b"\n")
+        if end < 0:
+            # The header is written with the first record: a journal without a whole one holds nothing.
+            self._judge(data, 0, boot)
+            return []
+        self._check_header(data[:end], header)
+        self.offset = end + 1
+        records = self._scan(data, end + 1)
+        self._judge(data, self.offset, boot)
+        return records
+
+    def _check_header(self, line: bytes, header: Header) -> None:
+        fields = unseal(KIND, line, self.path)
+        expected = orjson.loads(dump(header))
+        if any(fields.get(name) != value for name, value in expected.items()):
+            raise CorruptRecord(self.path, "it does not continue the head of this session")
+
+    def read_new(self) -> list[Record]:
+        """The records that were appended since, by whomever. A line that is not whole yet is left for later."""
+        data = system.pread(self.fd, _PEEK, self.offset)
+        if not data or data[0] == 0:
+            return []
+        size = _PEEK
+        while len(data) == size and b"\0" not in data[-64:]:
+            size *= 16
+            data = system.pread(self.fd, size, self.offset)
+        start = self.offset
+        records = self._scan(data, 0)
+        rest = data[self.offset - start :]
+        if b"\n" in rest and rest[:1] != b"\0":
+            raise CorruptRecord(self.path, f"the record at offset {self.offset} is damaged")
+        self._allocated = max(self._allocated, start + len(data))
+        return records
+
+    def _scan(self, data: bytes, at: int) -> list[Record]:
+        """Accept whole records from `data[at:]`, which stands at `self.offset` of the file."""
+        records = []
+        while (end := data.find(b"\n", at)) >= 0:
+            line = data[at:end]
+            fields = _parse(line)
+            if fields is None or fields["seq"] != self.last_seq + 1 or fields["prev"] != self.last_sum:
+                break
+            try:
+                events = tuple([load_one_of(event, _EVENTS) for event in fields["events"]])
+            except Malformed as error:
+                raise CorruptRecord(self.path, f"the record at offset {self.offset} is malformed: {error}") from error
+            records.append(Record(fields["seq"], fields["at"], events, fields["flushed"], fields["boot"]))
+            self.last_seq, self.last_sum, self._boot = fields["seq"], sum_of(line), fields["boot"]
+            self.flushed_seq = max(self.flushed_seq, fields["flushed"])
+            self.offset += end + 1 - at
+            at = end + 1
+        return records
+
+    def _judge(self, data: bytes, at: int, boot: str) -> None:
+        """Judge what stands behind the last whole record: nothing, a torn write, or damage."""
+        rest = data[at:]
+        self.torn = len(rest.rstrip(b"\0"))
+        if not self.torn:
+            return
+        expected = self.last_seq + 1
+        problem = f"record {expected} at offset {at} is damaged or missing"
+        for line in rest.split(b"\n"):
+            later = _parse(line.strip(b"\0"))
+            if later is None or later["seq"] < expected:
+                continue
+            # A crash of a process leaves no hole, and a power cut none in what was flushed.
+            if later["flushed"] >= expected or later["boot"] == boot:
+                raise CorruptRecord(self.path, f"{problem}, and record {later['seq']} behind it is whole")
+        first, newline, _ = rest.partition(b"\n")
+        if newline and first.strip(b"\0") and (self._boot == boot or b'"boot":"%s"' % boot.encode() in first):
+            raise CorruptRecord(self.path, f"{problem}, though no power was cut since it was written")
+
+    def read_tail(self) -> bytes:
+        """The torn bytes behind the last whole record."""
+        return system.pread(self.fd, self.torn, self.offset)
+
+    def cut_tail(self) -> None:
+        """Cut off what stands behind the last whole record."""
+        system.truncate(self.fd, self.offset)
+        self._allocated = self.offset
+        self.torn = 0
+
+    # Writing.
+
+    def append(self, line: bytes, *, ahead: bool) -> None:
+        """Write one record's line behind the last; `ahead` makes space for more with it.
+
+        A failure leaves the journal as it was, or, where that fails too, a torn write that the next reader sees.
+        """
+        start = self.offset
+        data = line
+        if ahead and start + len(line) > self._allocated:
+            data = line + bytes(CHUNK)
+        try:
+            system.pwrite_all(self.fd, data, start)
+        except BackendError as error:
+            if not isinstance(error, WriteFailed) or error.written:
+                self._undo(start)
+            raise
+        self._allocated = max(self._allocated, start + len(data))
+
+    def _undo(self, start: int) -> None:
+        try:
+            system.truncate(self.fd, start)
+        except BackendError:
+            self.torn = 1
+            return
+        self._allocated = start
+
+    def accept(self, seq: int, line: bytes, boot: str) -> None:
+        """Count the line just appended as the last record. `line` may begin with the header's."""
+        begin = line.rfind(b"\n", 0, len(line) - 1) + 1
+        self.offset += len(line)
+        self.last_seq, self.last_sum, self._boot = seq, sum_of(line[begin:]), boot
+
+    def flush(self, seq: int) -> None:
+        """Bring everything up to record `seq` to the disk."""
+        system.flush(self.fd)
+        self.flushed_seq = seq
+
+
+def open_journal(path: str, first_seq: int, prev: str, *, write: bool) -> Journal | None:
+    """The journal at `path`, or `None` when there is none."""
+    try:
+        fd = system.open_write(path) if write else system.open_read(path)
+    except FileNotFoundError:
+        return None
+    return Journal(path, fd, first_seq, prev)
+
+
+def header_line(header: Header) -> bytes:
+    """The journal's first line, written together with its first record."""
+    return seal(KIND, header)
+
+
+def last_at(records: Iterable[Record]) -> int:
+    """The time of the latest record, 0 if there is none."""
+    return max((record.at_ms for record in records), default=0)

@@ -1,0 +1,203 @@
+"""From files to state: head, spools, journal, in the reverse of the order they are written in."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+from ..contract.errors import BackendError, CorruptRecord, SessionNotFound, StoreError
+from ..machine.apply import apply_record
+from ..machine.encoding import Malformed, load
+from ..machine.state import SessionState
+from . import names, spool
+from .archive import FileArchive
+from .head import Head, NodeFileRef, state_of, unseal_head
+from .journal import Header, Journal, open_journal
+from .nodefile import NodeFile
+from .system import system
+
+_PINS = os.name == "posix"
+"""Whether an open descriptor keeps its inode number from being used again, and no rename from replacing the file."""
+
+
+class Loaded:
+    """A session as loaded from its folder, kept up to date by replaying what is appended to the journal.
+
+    `pin` is a descriptor on the `head.json` it was loaded from: while it is open, a path with the same inode is the
+    same file. `healed` says that the head was taken from a node file, since `head.json` is missing or damaged.
+    """
+
+    __slots__ = ("archive", "bad_entries", "head", "healed", "identity", "journal", "pin", "state", "unknown")
+
+    def __init__(self, folder: str, head: Head, unknown: dict[str, Any], archive: FileArchive) -> None:
+        self.head = head
+        self.unknown = unknown
+        self.archive = archive
+        self.state = SessionState(head.session_id)
+        self.journal: Journal | None = None
+        self.bad_entries: list[spool.BadEntry] = []
+        self.healed: StoreError | None = None
+        self.pin = -1
+        self.identity: tuple[int, ...] = ()
+
+    def header(self) -> Header:
+        """The first line of the journal that continues the head."""
+        head = self.head
+        return Header(head.session_id, head.incarnation, head.folded_seq + 1, head.folded_sum)
+
+    def close(self) -> None:
+        """Let go of every descriptor."""
+        if self.journal is not None:
+            self.journal.close()
+            self.journal = None
+        self.archive.close()
+        if self.pin >= 0:
+            system.close(self.pin)
+            self.pin = -1
+
+
+def head_path(folder: str) -> str:
+    return os.path.join(folder, names.HEAD)
+
+
+def identity_of(found: os.stat_result) -> tuple[int, ...]:
+    """What tells one `head.json` from the next: the inode while it is pinned, and more where nothing pins it."""
+    if _PINS:
+        return (found.st_dev, found.st_ino)
+    return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def load_session(folder: str, session_id: str | None, boot: str, *, write: bool, queues: bool = True) -> Loaded:
+    """Load the session in `folder`.
+
+    Without `queues` the spools stay unread: enough for a summary. Raises `SessionNotFound` where the folder is gone or
+    the session was deleted, `CorruptRecord` for damage that nothing heals. `session_id` is `None` where it is not known.
+    """
+    loaded = _load_head(folder, session_id)
+    try:
+        if loaded.head.deleted:
+            raise SessionNotFound(loaded.head.session_id)
+        if session_id not in (None, loaded.head.session_id):
+            raise CorruptRecord(head_path(folder), f"it is the head of session {loaded.head.session_id!r}")
+        _load_state(folder, loaded, boot, write=write, queues=queues)
+    except BaseException:
+        loaded.close()
+        raise
+    return loaded
+
+
+def _load_head(folder: str, session_id: str | None) -> Loaded:
+    path = head_path(folder)
+    archive = FileArchive(folder)
+    pin = -1
+    try:
+        pin = system.open_read(path)
+        raw = system.pread(pin, system.size(pin), 0)
+        head, unknown = unseal_head(raw, path)
+    except FileNotFoundError:
+        if not os.path.isdir(folder):
+            raise SessionNotFound(session_id or folder) from None
+        return _healed(folder, archive, CorruptRecord(path, "it is missing"))
+    except CorruptRecord as error:
+        system.close(pin)
+        return _healed(folder, archive, error)
+    except BaseException:
+        if pin >= 0:
+            system.close(pin)
+        raise
+    loaded = Loaded(folder, head, unknown, archive)
+    loaded.identity = identity_of(os.fstat(pin))
+    if _PINS:
+        loaded.pin = pin
+    else:
+        system.close(pin)
+    return loaded
+
+
+def _healed(folder: str, archive: FileArchive, damage: CorruptRecord) -> Loaded:
+    """The session by the newest copy of its head in a node file, all of whose files are there."""
+    found = newest_head_copy(folder)
+    if found is None:
+        raise damage
+    loaded = Loaded(folder, found, {}, archive)
+    loaded.healed = damage
+    return loaded
+
+
+def newest_head_copy(folder: str) -> Head | None:
+    """The newest copy of the head whose node files are all there."""
+    where = os.path.join(folder, names.NODES)
+    try:
+        shas = [sha for sha in map(names.parse_node_file, system.listdir(where)) if sha is not None]
+    except FileNotFoundError:
+        return None
+    best: Head | None = None
+    for sha in shas:
+        head = _head_copy(where, sha)
+        if head is not None and (best is None or head.generation > best.generation) and _complete(where, head):
+            best = head
+    return best
+
+
+def _head_copy(where: str, sha: str) -> Head | None:
+    path = os.path.join(where, names.node_file(sha))
+    try:
+        file = NodeFile.open(path, sha)
+    except (CorruptRecord, BackendError, FileNotFoundError):
+        return None
+    try:
+        head = load(Head, file.head_copy())
+        own = tuple(replace(ref, name=sha, size=file.size) if not ref.name else ref for ref in head.files)
+        return replace(head, files=own)
+    except (CorruptRecord, BackendError, Malformed):
+        return None
+    finally:
+        file.close()
+
+
+def _complete(where: str, head: Head) -> bool:
+    return all(_is_there(os.path.join(where, names.node_file(ref.name)), ref) for ref in head.files)
+
+
+def _is_there(path: str, ref: NodeFileRef) -> bool:
+    try:
+        return system.stat(path).st_size == ref.size
+    except FileNotFoundError:
+        return False
+
+
+def _load_state(folder: str, loaded: Loaded, boot: str, *, write: bool, queues: bool) -> None:
+    head = loaded.head
+    loaded.archive.rely_on(head.files)
+    if queues:
+        inputs, bad_inputs = spool.load_spool(folder, spool.INPUTS, head.inputs)
+        work, bad_work = spool.load_spool(folder, spool.WORK, head.work)
+        loaded.state = state_of(head, inputs, work)
+        loaded.bad_entries = [*bad_inputs, *bad_work]
+        loaded.state.damaged_inputs = bad_inputs[0].error if bad_inputs else None
+        loaded.state.damaged_work = bad_work[0].error if bad_work else None
+    else:
+        loaded.state = state_of(head)
+    loaded.journal = attach_journal(folder, loaded, write=write)
+    if loaded.journal is not None:
+        replay(loaded, loaded.journal.read_all(loaded.header(), boot))
+
+
+def attach_journal(folder: str, loaded: Loaded, *, write: bool) -> Journal | None:
+    """The journal that continues the head, opened, or `None` at rest."""
+    first = loaded.head.folded_seq + 1
+    path = os.path.join(folder, names.journal(first))
+    journal = open_journal(path, first, loaded.head.folded_sum, write=write)
+    if journal is None:
+        later = [seq for seq in map(names.parse_journal, system.listdir(folder)) if seq is not None and seq > first]
+        if later:
+            stray = os.path.join(folder, names.journal(min(later)))
+            raise CorruptRecord(stray, f"the head ends at record {first - 1}: what lies between is missing")
+    return journal
+
+
+def replay(loaded: Loaded, records: list[Any]) -> None:
+    """Carry out journal records on the state."""
+    for record in records:
+        apply_record(loaded.state, loaded.archive.recent, record.seq, record.at_ms, record.events)

@@ -1,0 +1,235 @@
+"""The sessions of a store on disk: made, found, listed, removed, and at most so many of them open."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+
+from .. import liveness
+from ..contract.errors import BackendError, CorruptRecord, SessionNotFound
+from ..contract.sessions import Durability, DurabilityTier, SessionMeta, SessionSummary
+from ..keeper import Keeper
+from ..machine import attachments as rows
+from ..machine import reading
+from ..surroundings import Surroundings, fresh_id
+from . import names
+from .attachments import FileAttachments
+from .files import seal
+from .fold import META_KIND
+from .head import Head, seal_head
+from .journal import boot_tag
+from .keeper import FileKeeper, size_of
+from .loading import load_session
+from .system import system
+
+MAX_OPEN_SESSIONS = 64
+MAX_OPEN_DESCRIPTORS = 400
+"""Sessions and descriptors that stay open; past that, the longest unused is folded and closed."""
+NO_SUM = "00000000"
+"""What the first record of a session names as the sum before it."""
+
+_alive: weakref.WeakSet[FileSessions] = weakref.WeakSet()
+
+
+class FileSessions:
+    """The sessions under `root`."""
+
+    tier = DurabilityTier.DURABLE
+
+    def __init__(self, root: str, durability: Durability, surroundings: Surroundings) -> None:
+        self.surroundings = surroundings
+        self.attachments = FileAttachments(os.path.join(root, names.ATTACHMENTS), durability, surroundings)
+        self._root = root
+        self._durability = durability
+        self._full = durability is Durability.FULL
+        self._mutex = threading.RLock()
+        self._keepers: weakref.WeakValueDictionary[str, FileKeeper] = weakref.WeakValueDictionary()
+        self._open: OrderedDict[FileKeeper, None] = OrderedDict()
+        _alive.add(self)
+
+    # Finding and making.
+
+    def _folder(self, session_id: str) -> str:
+        return os.path.join(self._root, names.SESSIONS, names.session_dirname(session_id))
+
+    def _keeper(self, session_id: str) -> FileKeeper:
+        keeper = FileKeeper(self._folder(session_id), session_id, self._durability, self.surroundings)
+        keeper.on_open = self._opened
+        return keeper
+
+    def find(self, session_id: str) -> Keeper | None:
+        with self._mutex:
+            keeper = self._keepers.get(session_id)
+        if keeper is not None and keeper.is_current():
+            return keeper
+        fresh = self._keeper(session_id)
+        if not os.path.isdir(fresh.folder) or not fresh.is_current():
+            return None
+        with self._mutex:
+            self._keepers[session_id] = fresh
+        return fresh
+
+    def make(self, meta: SessionMeta) -> Keeper:
+        while True:
+            found = self.find(meta.session_id)
+            if found is not None:
+                return found
+            self._put_in_trash(meta.session_id)
+            self._make_folder(meta)
+
+    def _make_folder(self, meta: SessionMeta) -> None:
+        """Make the session's folder in one step: it is built beside, and renamed."""
+        folder = self._folder(meta.session_id)
+        building = os.path.join(self._root, names.SESSIONS, names.temporary(os.path.basename(folder)))
+        now_ms = self.surroundings.clock.now_ms()
+        head = Head(
+            meta.session_id,
+            fresh_id(),
+            generation=1,
+            folded_seq=0,
+            folded_sum=NO_SUM,
+            created_at_ms=now_ms,
+            updated_at_ms=now_ms,
+            meta=meta,
+            fencing_boot_id=liveness.boot_id(),
+        )
+        system.make_dir(building)
+        try:
+            system.write_new(os.path.join(building, names.LOCK), b"", False)
+            system.write_new(os.path.join(building, names.META), seal(META_KIND, meta), self._full)
+            system.write_new(os.path.join(building, names.HEAD), seal_head(head, {}), self._full)
+            if self._full:
+                system.flush_dir(building)
+            system.rename_dir(building, folder)
+        except FileExistsError:
+            system.remove_tree(building)
+        except BaseException:
+            self._remove_quietly(building)
+            raise
+        if self._full:
+            system.flush_dir(os.path.dirname(folder))
+
+    # Removing.
+
+    def remove(self, session_id: str) -> None:
+        found = self.find(session_id)
+        if isinstance(found, FileKeeper):
+            try:
+                found.mark_deleted()
+            except SessionNotFound:
+                pass
+            with self._mutex:
+                self._keepers.pop(session_id, None)
+                self._open.pop(found, None)
+        self._put_in_trash(session_id)
+
+    def _put_in_trash(self, session_id: str) -> None:
+        """Move the folder of a session that is marked deleted out of the way, and remove it."""
+        folder = self._folder(session_id)
+        if not os.path.lexists(folder):
+            return
+        trash = os.path.join(self._root, names.TRASH)
+        system.make_dir(trash)
+        gone = os.path.join(trash, names.trashed(os.path.basename(folder)))
+        try:
+            system.rename_dir(folder, gone)
+        except FileNotFoundError:
+            return
+        if self._full:
+            system.flush_dir(os.path.dirname(folder))
+            system.flush_dir(trash)
+        self._remove_quietly(gone)
+
+    @staticmethod
+    def _remove_quietly(folder: str) -> None:
+        try:
+            system.remove_tree(folder)
+        except BackendError:
+            pass  # out of the way already; the next open removes it
+
+    # All of them.
+
+    def _folders(self) -> Iterator[str]:
+        where = os.path.join(self._root, names.SESSIONS)
+        for name in system.listdir(where):
+            if names.classify(name, True, names.Place.SESSIONS) is names.EntryKind.SESSION:
+                yield os.path.join(where, name)
+
+    def keepers(self) -> Iterable[Keeper]:
+        for session_id in [item.session_id for item in self.summaries()]:
+            keeper = self.find(session_id)
+            if keeper is not None:
+                yield keeper
+
+    def summaries(self) -> Iterable[SessionSummary]:
+        boot = boot_tag(liveness.boot_id())
+        found = []
+        for folder in self._folders():
+            try:
+                loaded = load_session(folder, None, boot, write=False, queues=False)
+            except SessionNotFound:
+                continue
+            try:
+                found.append(reading.summarize(loaded.state, size_of(folder, loaded)))
+            finally:
+                loaded.close()
+        return found
+
+    def sweep_bytes(self, orphans: frozenset[str], older_than_ms: int) -> tuple[str, ...]:
+        def named() -> frozenset[str]:
+            return frozenset().union(*(keeper.read(rows.named_ids()) for keeper in self.keepers()))
+
+        return self.attachments.sweep(named, orphans, older_than_ms)
+
+    # Being open.
+
+    def _opened(self, keeper: FileKeeper) -> None:
+        """A keeper opens files: it is the last used now, and the longest unused may have to close."""
+        with self._mutex:
+            self._open[keeper] = None
+            self._open.move_to_end(keeper)
+            crowd = list(self._open)
+        spare = len(crowd) - MAX_OPEN_SESSIONS
+        total = sum(each.descriptor_count for each in crowd)
+        for each in crowd[:-1]:
+            if spare <= 0 and total <= MAX_OPEN_DESCRIPTORS:
+                break
+            count = each.descriptor_count
+            if each.close_unless_busy():
+                spare -= 1
+                total -= count
+                with self._mutex:
+                    self._open.pop(each, None)
+
+    def close(self) -> None:
+        with self._mutex:
+            keepers = {*self._keepers.values(), *self._open}
+            self._open.clear()
+        failure: BaseException | None = None
+        for keeper in keepers:
+            try:
+                keeper.close()
+            except (BackendError, CorruptRecord) as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def forget_inherited(self) -> None:
+        """In a forked child: open nothing of the parent's again, and wait for no thread that is not here."""
+        self._mutex = threading.RLock()
+        keepers = {*self._keepers.values(), *self._open}
+        self._open.clear()
+        for keeper in keepers:
+            keeper.forget_inherited()
+
+
+def _after_fork_in_child() -> None:
+    for sessions in list(_alive):
+        sessions.forget_inherited()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

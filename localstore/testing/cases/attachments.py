@@ -1,0 +1,377 @@
+"""Attachments: the write-ahead manifest, the bytes, and the sweep."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+
+from ... import (
+    AttachmentCreateMeta,
+    AttachmentIntent,
+    AttachmentManifestEntry,
+    AttachmentNotFound,
+    AttachmentRef,
+    AttachmentStore,
+    BackendError,
+    InvalidCommit,
+    SessionScopedAttachmentStore,
+    StoreError,
+    StoredAttachment,
+)
+from ..backends import Capability
+from ..builders import OTHER, PNG, SESSION, intent, node, unchanged_commit
+from ..clocks import START_MS
+from .world import HOUR, MAX_INTEGER, MINUTE, Conformance, World
+
+
+def rows(world: World, session_id: str = SESSION) -> list[str]:
+    """The ids of the uncommitted rows of a session."""
+    return [entry.attachment_id for entry in world.handle(session_id).list_uncommitted(MAX_INTEGER)]
+
+
+def put(world: World, data: bytes, session_id: str = SESSION) -> str:
+    """The id of bytes that were put through a session."""
+    scoped = SessionScopedAttachmentStore(world.store.attachments, world.handle(session_id))
+    return scoped.put(data, PNG).id
+
+
+def is_stored(world: World, attachment_id: str) -> bool:
+    """Whether the bytes are there."""
+    try:
+        world.store.attachments.get(attachment_id)
+    except AttachmentNotFound:
+        return False
+    return True
+
+
+class TestManifest(Conformance):
+    requires = frozenset({Capability.ATTACHMENTS})
+
+    def test_keeps_an_intent_until_it_is_committed(self, world: World) -> None:
+        """An intent is a row without a commit time."""
+        world.session.record_intent(intent("a ✓", at_ms=START_MS))
+        (entry,) = world.handle().list_uncommitted(START_MS)
+        assert entry == AttachmentManifestEntry("a ✓", SESSION, "attachment:a ✓", START_MS, None)
+
+    def test_takes_an_intent_again(self, world: World) -> None:
+        """Recording an intent again is idempotent."""
+        world.session.record_intent(intent("a"))
+        world.session.record_intent(intent("a"))
+        assert rows(world) == ["a"]
+
+    def test_never_un_commits_a_row(self, world: World) -> None:
+        """An intent for a committed attachment leaves it committed."""
+        world.session.record_intent(intent("a"))
+        world.session.commit_refs(SESSION, ("a",))
+        world.session.record_intent(intent("a", at_ms=START_MS + 5))
+        assert rows(world) == []
+        assert world.store.sweep_attachments(MAX_INTEGER).deleted_row_count == 0
+
+    def test_lists_up_to_the_asked_time(self, world: World) -> None:
+        """Rows whose intent is at or before the asked time are listed."""
+        for at in (3, 1, 2):
+            world.session.record_intent(intent(f"at {at}", at_ms=at))
+        assert [entry.attachment_id for entry in world.session.list_uncommitted(2)] == ["at 1", "at 2"]
+        assert world.session.list_uncommitted(0) == ()
+
+    def test_lists_the_oldest_first(self, world: World) -> None:
+        """Rows come by the time of their intent, whatever the order of recording."""
+        for at in (30, 10, 20):
+            world.session.record_intent(intent(f"{at}", at_ms=at))
+        assert rows(world) == ["10", "20", "30"]
+
+    def test_lists_the_handle_s_session_alone(self, world: World) -> None:
+        """Rows belong to a session; a handle lists those of its own."""
+        world.store.create_session(OTHER)
+        world.session.record_intent(intent("a"))
+        world.session.record_intent(intent("b", session_id=OTHER))
+        assert rows(world) == ["a"]
+        assert rows(world, OTHER) == ["b"]
+
+    def test_takes_equal_ids_in_two_sessions(self, world: World) -> None:
+        """Equal bytes in two sessions are two rows, each committed on its own."""
+        world.store.create_session(OTHER)
+        world.session.record_intent(intent("a"))
+        world.session.record_intent(intent("a", session_id=OTHER))
+        world.session.commit_refs(OTHER, ("a",))
+        assert rows(world) == ["a"]
+        assert rows(world, OTHER) == []
+
+    def test_commits_references_out_of_band(self, world: World) -> None:
+        """Rows may be stamped committed outside a turn commit, without a lease, again too."""
+        for name in ("a", "b", "c"):
+            world.session.record_intent(intent(name))
+        world.session.commit_refs(SESSION, ("a", "c"))
+        world.session.commit_refs(SESSION, ("a",))
+        world.session.commit_refs(SESSION, ())
+        assert rows(world) == ["b"]
+
+    def test_commits_only_what_has_a_row(self, world: World) -> None:
+        """An id without a row fails, and stamps nothing of the call."""
+        world.session.record_intent(intent("a"))
+        with pytest.raises(InvalidCommit):
+            world.session.commit_refs(SESSION, ("a", "unknown"))
+        assert rows(world) == ["a"]
+
+    def test_forgets_a_row(self, world: World) -> None:
+        """A forgotten row is gone, committed or not; unknown ids are ignored."""
+        world.session.record_intent(intent("a"))
+        world.session.record_intent(intent("b"))
+        world.session.commit_refs(SESSION, ("b",))
+        for name in ("a", "b", "unknown", "a"):
+            world.session.forget(name)
+        assert rows(world) == []
+        with pytest.raises(InvalidCommit):
+            world.session.commit_refs(SESSION, ("b",))
+
+    def test_forgets_the_handle_s_row_alone(self, world: World) -> None:
+        """Forgetting is about the handle's session."""
+        world.store.create_session(OTHER)
+        world.session.record_intent(intent("a"))
+        world.session.record_intent(intent("a", session_id=OTHER))
+        world.session.forget("a")
+        assert rows(world) == []
+        assert rows(world, OTHER) == ["a"]
+
+
+class TestCommittedAttachments(Conformance):
+    requires = frozenset({Capability.ATTACHMENTS})
+
+    def test_are_stamped_by_the_commit(self, world: World) -> None:
+        """The named attachments are committed with the turn, the others not."""
+        for name in ("a", "b"):
+            world.session.record_intent(intent(name))
+        world.settle(unchanged_commit(committed_attachment_ids=("a",)))
+        assert rows(world) == ["b"]
+
+    def test_may_be_committed_already(self, world: World) -> None:
+        """An attachment may be named by more than one commit."""
+        world.session.record_intent(intent("a"))
+        for _ in range(2):
+            world.settle(unchanged_commit(committed_attachment_ids=("a", "a")))
+        assert rows(world) == []
+
+    def test_need_a_row_of_that_session(self, world: World) -> None:
+        """An id without a row, with a forgotten one, or with one in another session, is an InvalidCommit."""
+        world.store.create_session(OTHER)
+        world.session.record_intent(intent("there", session_id=OTHER))
+        world.session.record_intent(intent("forgotten"))
+        world.session.forget("forgotten")
+        world.session.record_intent(intent("here"))
+        world.fence()
+        before = world.everything()
+        for name in ("unknown", "there", "forgotten"):
+            with pytest.raises(InvalidCommit):
+                world.settle(unchanged_commit(committed_attachment_ids=("here", name)))
+        assert world.everything() == before
+
+
+class TestBytes(Conformance):
+    requires = frozenset({Capability.ATTACHMENTS})
+
+    @pytest.mark.parametrize("data", [b"data", b"", bytes(range(256)) * 4096], ids=["few", "none", "many"])
+    def test_come_back_under_their_hash(self, world: World, data: bytes) -> None:
+        """Bytes are stored under their SHA-256, with what is known of them."""
+        ref = world.store.attachments.put(data, PNG)
+        digest = hashlib.sha256(data).hexdigest()
+        assert ref == AttachmentRef(digest, "image/png", len(data), 2, 3, "a picture")
+        assert world.store.attachments.get(digest) == StoredAttachment(PNG, data)
+
+    def test_are_stored_once_with_the_first_meta(self, world: World) -> None:
+        """Equal bytes are stored once, and the first put's meta stays."""
+        first = world.store.attachments.put(b"data", PNG)
+        again = world.store.attachments.put(b"data", AttachmentCreateMeta("text/plain", label="later"))
+        assert again == first
+        assert world.store.attachments.get(first.id).meta == PNG
+
+    def test_may_come_with_little_meta(self, world: World) -> None:
+        """Width, height and label may be unknown."""
+        meta = AttachmentCreateMeta("")
+        ref = world.store.attachments.put(b"data", meta)
+        assert ref == AttachmentRef(ref.id, "", 4)
+        assert world.store.attachments.get(ref.id).meta == meta
+
+    def test_that_are_unknown_are_not_found(self, world: World) -> None:
+        """An unknown id raises AttachmentNotFound with that id."""
+        with pytest.raises(AttachmentNotFound) as caught:
+            world.store.attachments.get("0" * 64)
+        assert caught.value.attachment_id == "0" * 64
+
+    @pytest.mark.parametrize(
+        "attachment_id", ["../store.json", "..", "/etc/passwd", "x", "A" * 64, "0" * 63, "a/b", "\0", "CON"]
+    )
+    def test_have_no_other_names(self, world: World, attachment_id: str) -> None:
+        """An id that is no SHA-256 in hex names nothing, whatever path it may look like."""
+        with pytest.raises(StoreError):
+            world.store.attachments.get(attachment_id)
+
+
+class TestSessionScopedStore(Conformance):
+    requires = frozenset({Capability.ATTACHMENTS})
+
+    def test_records_the_intent_with_the_bytes(self, world: World) -> None:
+        """A put through a session stores the bytes and leaves an uncommitted row of that session."""
+        scoped = SessionScopedAttachmentStore(world.store.attachments, world.session)
+        ref = scoped.put(b"data", PNG)
+        assert rows(world) == [ref.id]
+        (entry,) = world.session.list_uncommitted(MAX_INTEGER)
+        assert entry.intent_at_epoch_ms == world.clock.now_ms()
+        assert scoped.get(ref.id) == StoredAttachment(PNG, b"data")
+        assert world.store.attachments.get(ref.id).data == b"data"
+
+    def test_records_the_intent_before_the_bytes(self, world: World) -> None:
+        """When the bytes cannot be written the intent is there already."""
+
+        class FullStore(AttachmentStore):
+            """A store without room that looks for the row."""
+
+            def put(self, data: bytes, meta: AttachmentCreateMeta) -> AttachmentRef:
+                assert rows(world) == [hashlib.sha256(data).hexdigest()]
+                raise BackendError("no room")
+
+            def get(self, attachment_id: str) -> StoredAttachment:
+                raise AttachmentNotFound(attachment_id)
+
+        scoped = SessionScopedAttachmentStore(FullStore(), world.session)
+        with pytest.raises(BackendError):
+            scoped.put(b"data", PNG)
+        assert rows(world) == [hashlib.sha256(b"data").hexdigest()]
+        assert scoped.take_pending_attachment_ids() == ()
+
+    def test_collects_what_the_next_commit_must_stamp(self, world: World) -> None:
+        """The pending ids are those put since they were last taken."""
+        scoped = SessionScopedAttachmentStore(world.store.attachments, world.session)
+        assert scoped.take_pending_attachment_ids() == ()
+        first, second = scoped.put(b"1", PNG).id, scoped.put(b"2", PNG).id
+        pending = scoped.take_pending_attachment_ids()
+        assert pending == (first, second)
+        assert scoped.take_pending_attachment_ids() == ()
+        world.settle(unchanged_commit().with_committed_attachments(pending))
+        assert rows(world) == []
+
+    def test_collects_equal_bytes_once(self, world: World) -> None:
+        """The same attachment put twice is pending once."""
+        scoped = SessionScopedAttachmentStore(world.store.attachments, world.session)
+        ref = scoped.put(b"1", PNG)
+        assert scoped.put(b"1", PNG) == ref
+        assert scoped.take_pending_attachment_ids() == (ref.id,)
+
+    def test_does_not_find_unknown_bytes(self, world: World) -> None:
+        """An unknown id raises AttachmentNotFound."""
+        scoped = SessionScopedAttachmentStore(world.store.attachments, world.session)
+        with pytest.raises(AttachmentNotFound):
+            scoped.get("0" * 64)
+
+
+class TestSweep(Conformance):
+    requires = frozenset({Capability.ATTACHMENTS})
+
+    def test_deletes_orphans(self, world: World) -> None:
+        """Rows that were never committed go, and with them bytes that no other row names."""
+        name = put(world, b"orphan")
+        report = world.store.sweep_attachments(world.clock.now_ms())
+        assert (report.deleted_attachment_ids, report.deleted_row_count) == ((name,), 1)
+        assert rows(world) == []
+        assert not is_stored(world, name)
+
+    def test_keeps_what_is_committed(self, world: World) -> None:
+        """Committed attachments stay, however old."""
+        by_turn, by_hand = put(world, b"1"), put(world, b"2")
+        world.settle(unchanged_commit(committed_attachment_ids=(by_turn,)))
+        world.session.commit_refs(SESSION, (by_hand,))
+        world.clock.advance(10_000 * HOUR)
+        report = world.store.sweep_attachments(world.clock.now_ms())
+        assert (report.deleted_attachment_ids, report.deleted_row_count) == ((), 0)
+        assert is_stored(world, by_turn)
+        assert is_stored(world, by_hand)
+
+    def test_keeps_younger_intents(self, world: World) -> None:
+        """Only rows whose intent is at or before the given time are orphans."""
+        old = put(world, b"old")
+        world.clock.advance(MINUTE)
+        young = put(world, b"young")
+        report = world.store.sweep_attachments(world.clock.now_ms() - 1)
+        assert (report.deleted_attachment_ids, report.deleted_row_count) == ((old,), 1)
+        assert is_stored(world, young)
+        assert rows(world) == [young]
+
+    def test_keeps_bytes_that_another_session_names(self, world: World) -> None:
+        """Equal bytes in two sessions are one file, kept while any row of any session names it."""
+        world.store.create_session(OTHER)
+        name = put(world, b"shared")
+        assert put(world, b"shared", OTHER) == name
+        world.handle(OTHER).commit_refs(OTHER, (name,))
+        report = world.store.sweep_attachments(world.clock.now_ms())
+        assert (report.deleted_attachment_ids, report.deleted_row_count) == ((), 1)
+        assert is_stored(world, name)
+        world.handle(OTHER).forget(name)
+        assert world.store.sweep_attachments(0).deleted_attachment_ids == (name,)
+        assert not is_stored(world, name)
+
+    def test_keeps_bytes_that_a_younger_row_names(self, world: World) -> None:
+        """An uncommitted but young row of another session keeps the bytes too."""
+        world.store.create_session(OTHER)
+        name = put(world, b"shared")
+        world.clock.advance(MINUTE)
+        put(world, b"shared", OTHER)
+        report = world.store.sweep_attachments(world.clock.now_ms() - 1)
+        assert (report.deleted_attachment_ids, report.deleted_row_count) == ((), 1)
+        assert rows(world, OTHER) == [name]
+        assert is_stored(world, name)
+
+    def test_deletes_bytes_that_no_row_names(self, world: World) -> None:
+        """Bytes whose rows are forgotten, and bytes that never had one, are deleted."""
+        forgotten = put(world, b"forgotten")
+        world.session.forget(forgotten)
+        never = world.store.attachments.put(b"never named", PNG).id
+        assert is_stored(world, forgotten)
+        report = world.store.sweep_attachments(world.clock.now_ms())
+        assert set(report.deleted_attachment_ids) == {forgotten, never}
+        assert report.deleted_row_count == 0
+
+    def test_deletes_bytes_of_deleted_sessions(self, world: World) -> None:
+        """The rows of a deleted session are gone, so its bytes go with the next sweep."""
+        world.store.create_session(OTHER)
+        alone, shared = put(world, b"alone", OTHER), put(world, b"shared", OTHER)
+        put(world, b"shared")
+        world.session.commit_refs(SESSION, (shared,))
+        world.handle(OTHER).commit_refs(OTHER, (alone, shared))
+        world.store.delete_session(OTHER)
+        assert world.store.sweep_attachments(world.clock.now_ms()).deleted_attachment_ids == (alone,)
+        assert is_stored(world, shared)
+
+    def test_deletes_rows_whose_bytes_never_came(self, world: World) -> None:
+        """An intent without bytes is an orphan like any other."""
+        world.session.record_intent(intent("0" * 64))
+        assert world.store.sweep_attachments(world.clock.now_ms()).deleted_row_count == 1
+        assert rows(world) == []
+
+    def test_of_nothing_deletes_nothing(self, world: World) -> None:
+        """Without attachments there is nothing to report, and sessions are left alone."""
+        world.append(node("a"))
+        before = world.everything()
+        report = world.store.sweep_attachments(MAX_INTEGER)
+        assert (report.deleted_attachment_ids, report.deleted_row_count) == ((), 0)
+        assert world.everything() == before
+
+    def test_lets_swept_bytes_be_put_again(self, world: World) -> None:
+        """What was swept is stored anew by the next put, with its new meta."""
+        name = put(world, b"data")
+        world.store.sweep_attachments(world.clock.now_ms())
+        again = world.store.attachments.put(b"data", replace(PNG, label="new"))
+        assert (again.id, again.label) == (name, "new")
+
+
+class TestIntentForAnotherSession(Conformance):
+    requires = frozenset({Capability.ATTACHMENTS})
+
+    def test_is_recorded_there(self, world: World) -> None:
+        """An intent and a commit of references name their session, whatever the handle is bound to."""
+        world.store.create_session(OTHER)
+        world.session.record_intent(AttachmentIntent("a", OTHER, "uri", 7))
+        world.session.record_intent(AttachmentIntent("b", OTHER, "uri", 7))
+        world.session.commit_refs(OTHER, ("a",))
+        assert rows(world) == []
+        assert rows(world, OTHER) == ["b"]

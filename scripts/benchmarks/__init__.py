@@ -1,0 +1,1 @@
+"""The benchmark: this package against a tuned SQLite doing the same, against queues on SQLite, and the bare floor."""

@@ -1,0 +1,42 @@
+"""The whole turn against the tuned SQLite one: mean over rounds with opening, folds, checkpoints and closing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from ..rounds import Contestant, Spread, interleave
+from ..stores import StoreKind, verify_turns, whole_turn
+from ..workload import Turn, turns
+
+SESSION = "agent"
+
+
+def contestant(kind: StoreKind, script: list[Turn], *, flushed: bool, verified: bool = True) -> Contestant:
+    """A round of `kind`: open, play `script`, close; then (not timed) read back that all is there."""
+
+    def play(directory: Path) -> tuple[list[int], int]:
+        clock = time.perf_counter_ns
+        samples: list[int] = []
+        begun = clock()
+        store = kind.open(directory, flushed=flushed)
+        try:
+            session = store.session(SESSION)
+            for turn in script:
+                start = clock()
+                whole_turn(session, turn)
+                samples.append(clock() - start)
+        finally:
+            store.close()
+        total = clock() - begun
+        if verified:
+            verify_turns(kind, directory, SESSION, script)
+        return samples, total
+
+    return play
+
+
+def compare(kinds: list[StoreKind], under: Path, *, flushed: bool, count: int, rounds: int) -> dict[str, Spread]:
+    """The spreads of `kinds` over `rounds` interleaved rounds of `count` turns."""
+    script = list(turns(count))
+    return interleave({kind.name: contestant(kind, script, flushed=flushed) for kind in kinds}, under, rounds)
