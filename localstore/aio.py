@@ -26,6 +26,7 @@ from .contract.clock import Clock
 from .contract.errors import StoreClosed
 from .contract.sessions import Durability
 from .lanes import Lanes
+from .local import LocalStore
 from .session import SessionStore
 from .store import Store
 
@@ -35,6 +36,11 @@ S = TypeVar("S")
 
 # A call may run after its caller went on: what could change until then is copied, as a synchronous call would have.
 _COPIES: dict[type, Callable[[Any], Any]] = {list: list, bytearray: bytearray, memoryview: bytes}
+
+
+def _own(value: Any) -> Any:
+    copy = _COPIES.get(type(value))
+    return value if copy is None else copy(value)
 
 
 class _Face(ABC, Generic[S]):
@@ -59,8 +65,8 @@ class _Face(ABC, Generic[S]):
 
     async def _call(self, lane: str | None, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._admit()
-        held = [_COPIES[type(value)](value) if type(value) in _COPIES else value for value in args]
-        named = {key: _COPIES[type(value)](value) if type(value) in _COPIES else value for key, value in kwargs.items()}
+        held = [_own(value) for value in args]
+        named = {key: _own(value) for key, value in kwargs.items()}
         return await self._lanes.run(lane, lambda: getattr(self._reach(), name)(*held, **named))
 
 
@@ -226,9 +232,12 @@ class AsyncLocalStore(_Face[Store]):
     def __init__(
         self, root: str | os.PathLike[str], *, durability: Durability = Durability.FULL, clock: Clock | None = None
     ) -> None:
-        # Resolved now: the store may be opened after the process has gone to another directory.
-        place = Path(root).absolute() if isinstance(root, (str, os.PathLike)) else root
-        self._prepare(None, functools.partial(_local_store, place, durability, clock))
+        place = os.fspath(root) if isinstance(root, os.PathLike) else root
+        if isinstance(place, str) and place:
+            # The store may be opened after the process has gone to another directory.
+            place = os.path.abspath(place)
+        self._root: str | None = place if isinstance(place, str) else None
+        self._prepare(None, lambda: LocalStore(place, durability=durability, clock=clock))
 
     @classmethod
     async def open(
@@ -242,6 +251,7 @@ class AsyncLocalStore(_Face[Store]):
         """The async face of `store`, such as an `InMemoryStore`. Closing it closes `store`."""
         face = cls.__new__(cls)
         face._prepare(store, lambda: store)
+        face._root = getattr(store, "root", None)
         return face
 
     def _prepare(self, store: Store | None, make: Callable[[], Store]) -> None:
@@ -256,6 +266,13 @@ class AsyncLocalStore(_Face[Store]):
                 if self._store is None:
                     self._store = self._make()
         return self._store
+
+    @property
+    def root(self) -> Path:
+        """The store's folder. `AttributeError` over a store that has none."""
+        if self._root is None:
+            raise AttributeError(f"{type(self._store).__name__} has no root")
+        return Path(self._root)
 
     @property
     def attachments(self) -> AsyncAttachmentStore:
@@ -299,13 +316,6 @@ class AsyncLocalStore(_Face[Store]):
     list_sessions = _twin(Store.list_sessions)
     sweep_attachments = _twin(Store.sweep_attachments)
     durability_tier = _twin(Store.durability_tier)
-
-
-def _local_store(root: str | os.PathLike[str], durability: Durability, clock: Clock | None) -> Store:
-    from . import LocalStore  # type: ignore[attr-defined]
-
-    store: Store = LocalStore(root, durability=durability, clock=clock)
-    return store
 
 
 class AsyncAttachmentStore(_Face[AttachmentStore]):

@@ -29,6 +29,8 @@ def shown(value: object) -> str:
 
 def text(name: str, value: object) -> str:
     """Any string that UTF-8 can hold."""
+    if type(value) is str and value.isascii():
+        return value
     if not isinstance(value, str):
         raise InvalidArgument(f"{name} must be a str, not {type(value).__name__}")
     if not value.isascii():
@@ -45,6 +47,8 @@ def optional_text(name: str, value: object) -> str | None:
 
 def identifier(name: str, value: object) -> str:
     """A non-empty string."""
+    if type(value) is str and value and value.isascii():
+        return value
     if not text(name, value):
         raise InvalidArgument(f"{name} must not be empty")
     return value  # type: ignore[return-value]
@@ -66,7 +70,11 @@ def identifiers(name: str, value: object) -> tuple[str, ...]:
     """An iterable of non-empty strings; a lone `str` is refused, since its characters are hardly meant."""
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise InvalidArgument(f"{name} must be an iterable of str, not {type(value).__name__}")
-    return tuple(identifier(f"{name}[{index}]", item) for index, item in enumerate(value))
+    items = tuple(value)
+    for index, item in enumerate(items):
+        if not (type(item) is str and item and item.isascii()):
+            identifier(f"{name}[{index}]", item)
+    return items
 
 
 def timestamp(name: str, value: object) -> str:
@@ -83,6 +91,8 @@ def optional_timestamp(name: str, value: object) -> str:
 
 def integer(name: str, value: object) -> int:
     """An integer from 0 to 2^53-1."""
+    if type(value) is int and 0 <= value <= MAX_INTEGER:
+        return value
     if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidArgument(f"{name} must be an int, not {type(value).__name__}")
     if not 0 <= value <= MAX_INTEGER:
@@ -109,6 +119,8 @@ def optional_octets(name: str, value: object) -> bytes | None:
 
 def member(name: str, value: object, kind: type[E]) -> E:
     """A member of the enum `kind`, or the value of one."""
+    if type(value) is kind:
+        return value
     try:
         return kind(value)
     except ValueError as error:
@@ -128,4 +140,8 @@ def instances(name: str, value: object, *kinds: type[Any]) -> tuple[Any, ...]:
     """An iterable of instances of `kinds`, as a tuple."""
     if isinstance(value, (str, bytes, dict)) or not isinstance(value, Iterable):
         raise InvalidArgument(f"{name} must be a tuple, not {type(value).__name__}")
-    return tuple(instance(f"{name}[{index}]", item, *kinds) for index, item in enumerate(value))
+    items = tuple(value)
+    for index, item in enumerate(items):
+        if not isinstance(item, kinds):
+            instance(f"{name}[{index}]", item, *kinds)
+    return items

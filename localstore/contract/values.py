@@ -35,6 +35,7 @@ class EncodedJson:
 
 
 _NULL = b"null"
+_EMPTY = b"{}"
 
 
 def _depth(value: object) -> int:
@@ -57,6 +58,8 @@ def encode_json(name: str, value: object) -> bytes:
         return value.text
     if value is None:
         return _NULL
+    if type(value) is dict and not value:
+        return _EMPTY
     try:
         encoded = orjson.dumps(value)
     except (TypeError, ValueError, RecursionError) as error:

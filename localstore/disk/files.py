@@ -1,6 +1,6 @@
 """The JSON files of a store: one line each, self-checked, with kind and schema version.
 
-`{"sum":"<crc32>","record":"head","schema_version":1,...}`: the sum is over everything behind it, so that damage is seen
+`{"sum":"<crc32>","file":"head","schema_version":1,...}`: the sum is over everything behind it, so that damage is seen
 before a field is believed.
 """
 
@@ -20,7 +20,7 @@ from ..machine.encoding import Malformed, dump, load
 from .lines import check_line, encode_line
 
 SCHEMA_VERSION = 1
-_FRAME = ("sum", "record", "schema_version")
+_FRAME = ("sum", "file", "schema_version")
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 def seal(kind: str, record: object) -> bytes:
     """The file's bytes for a record of this kind: its fields behind sum, kind and schema version."""
     fields = dump(record)
-    frame = b'{"record":"%s","schema_version":%d' % (kind.encode(), SCHEMA_VERSION)
+    frame = b'{"file":"%s","schema_version":%d' % (kind.encode(), SCHEMA_VERSION)
     body = frame + (b"}" if fields == b"{}" else b"," + fields[1:])
     return encode_line(body)
 
@@ -48,8 +48,8 @@ def unseal(kind: str, raw: bytes, path: str) -> dict[str, Any]:
     check_version(kind, fields)
     if check_line(raw.removesuffix(b"\n")) is None:
         raise CorruptRecord(path, "its checksum does not match")
-    if fields.get("record") != kind:
-        raise CorruptRecord(path, f"it holds a {fields.get('record')!r} record where a {kind!r} record belongs")
+    if fields.get("file") != kind:
+        raise CorruptRecord(path, f"it holds a {fields.get('file')!r} record where a {kind!r} record belongs")
     return fields
 
 

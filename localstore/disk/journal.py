@@ -1,7 +1,7 @@
 """The journal: what happened to a session since its head was last renamed, one record a call.
 
 ```
-{"sum":"..","record":"journal","schema_version":1,"session_id":..,"incarnation":..,"first_seq":12,"prev":"<sum of 11>"}
+{"sum":"..","file":"journal","schema_version":1,"session_id":..,"incarnation":..,"first_seq":12,"prev":"<sum of 11>"}
 {"sum":"..","seq":12,"prev":"<sum of 11>","flushed":11,"boot":"<8 hex>","at":<ms>,"events":[..]}
 {"sum":"..","seq":13,"prev":"<sum of 12>",...}
 <zeros, where space was made ahead>

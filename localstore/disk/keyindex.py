@@ -118,6 +118,8 @@ def _matching(text: bytes, hashed: bytes) -> list[Entry]:
     while at >= 0:
         if at % ENTRY_CHARS == 0:
             entry = a2b_base64(text[at : at + ENTRY_CHARS])
+            if len(entry) != _ENTRY:
+                raise Base64Error("padding within")
             if entry.startswith(hashed):
                 found.append((int.from_bytes(entry[8:14], "big"), entry[14]))
         at = text.find(wanted, at + 1)
@@ -172,7 +174,7 @@ class KeyIndex:
                 raise self._damaged("a part of the index", at)
             return _matching(text, hashed.to_bytes(8, "big"))
         except Base64Error as error:
-            raise CorruptRecord(self._path, "its index is not base64") from error
+            raise self._misspelt(error) from error
 
     def entries(self) -> Iterator[Entry]:
         """All entries, in the order of their hashes. Holds a part of the text at a time, and checks it at the end."""
@@ -182,7 +184,12 @@ class KeyIndex:
             size = min(_ENTRIES_AT_ONCE, count - start)
             text = system.pread(self.fd, size * ENTRY_CHARS, offset + start * ENTRY_CHARS)
             found = crc32(text, found)
-            octets = self._decoded(text, size * _ENTRY)
+            try:
+                octets = a2b_base64(text)
+            except Base64Error as error:
+                raise self._misspelt(error) from error
+            if len(octets) != size * _ENTRY:
+                raise self._damaged("a part of the index", offset + start * ENTRY_CHARS)
             for at in range(8, len(octets), _ENTRY):
                 yield int.from_bytes(octets[at : at + 6], "big"), octets[at + 6]
         if found != checksum:
@@ -203,14 +210,8 @@ class KeyIndex:
             raise self._damaged("a page of the index", at)
         return page
 
-    def _decoded(self, text: bytes, size: int) -> bytes:
-        try:
-            octets = a2b_base64(text)
-        except Base64Error as error:
-            raise CorruptRecord(self._path, "its index is not base64") from error
-        if len(octets) != size:
-            raise CorruptRecord(self._path, "its index is not base64")
-        return octets
+    def _misspelt(self, error: Exception) -> CorruptRecord:
+        return CorruptRecord(self._path, f"its index is not base64: {error}")
 
     def _damaged(self, what: str, offset: int) -> CorruptRecord:
         return CorruptRecord(self._path, f"{what}, at offset {offset}, does not match its checksum")

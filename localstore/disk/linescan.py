@@ -100,7 +100,7 @@ def _look_into(raw: bytes, start: int, end: int, good: list[tuple[int, bytes]], 
             line = raw[at:stop]
             if check_line(line) is not None:
                 if at > damaged_from:
-                    findings.append(_damage(raw, damaged_from, at))
+                    _note(raw, damaged_from, at, findings)
                 good.append((at, line))
                 damaged_from = stop
                 # What comes one byte after a whole line is a line; elsewhere it may be part of one.
@@ -109,7 +109,7 @@ def _look_into(raw: bytes, start: int, end: int, good: list[tuple[int, bytes]], 
         else:
             at = _next_start(raw, at + 1, end)
     if damaged_from < end or start == end:
-        findings.append(_damage(raw, damaged_from, max(end, damaged_from + 1)))
+        _note(raw, damaged_from, max(end, damaged_from + 1), findings)
 
 
 def _possible_ends(raw: bytes, at: int, end: int) -> list[int]:
@@ -130,11 +130,14 @@ def _next_start(raw: bytes, at: int, end: int) -> int:
     return -1
 
 
-def _damage(raw: bytes, start: int, end: int) -> Finding:
+def _note(raw: bytes, start: int, end: int, findings: list[Finding]) -> None:
+    """Adds a damaged stretch, together with the one before if nothing but a newline parts them."""
+    if findings and start - findings[-1].offset - findings[-1].size <= 1:
+        start = findings.pop().offset
     if not raw[start:end].strip(b"\0"):
         reason = "nothing but zeros"
     elif end - start == 1:
         reason = "a damaged line end"
     else:
         reason = "no line with a matching checksum"
-    return Finding(start, end - start, reason)
+    findings.append(Finding(start, end - start, reason))

@@ -20,7 +20,7 @@ def quarantine(folder: str, name: str, content: bytes, why: str) -> str:
     where = os.path.join(folder, names.QUARANTINE)
     system.make_dir(where)
     path = os.path.join(where, names.quarantined(name))
-    receipt = encode_line(dump({"record": "quarantined", "schema_version": 1, "from": name, "reason": why}))
+    receipt = encode_line(dump({"file": "quarantined", "schema_version": 1, "from": name, "reason": why}))
     system.write_new(path, receipt + content, True)
     system.flush_dir(where)
     return path

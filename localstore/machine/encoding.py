@@ -79,46 +79,41 @@ def dump(record: object) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    cls = type(value)
-    plan = _DUMP.get(cls)
-    if plan is None:
-        if not is_dataclass(cls):
-            raise TypeError(f"{cls.__name__} has no JSON form")
-        plan = _DUMP[cls] = _dump_plan(cls)
-    kind = KINDS.get(cls)
-    out: dict[str, Any] = {} if kind is None else {"kind": kind}
-    for name, default, is_json in plan:
-        if is_json:
-            text = encoded(value, name)
-            if text != default:
-                out[name] = orjson.Fragment(text)
-        else:
-            item = getattr(value, name)
-            if item is not default and item != default:
-                out[name] = item
-    return out
+    encode = _ENCODERS.get(type(value))
+    if encode is None:
+        encode = _ENCODERS[type(value)] = _encoder(type(value))
+    return encode(value)
 
 
-_DUMP: dict[type, tuple[tuple[str, Any, bool], ...]] = {}
+_ENCODERS: dict[type, Callable[[Any], Any]] = {bytes: lambda value: base64.b64encode(value).decode()}
 
 
-def _dump_plan(cls: type) -> tuple[tuple[str, Any, bool], ...]:
-    held = held_kinds(cls)
-    plan = []
-    for item in fields(cls):
-        if item.default is not MISSING:
-            default: Any = item.default
-        elif item.default_factory is not MISSING:
-            default = item.default_factory()
-        else:
-            default = MISSING
+def _encoder(cls: type) -> Callable[[Any], Any]:
+    """A function that turns a record of class `cls` into a dict of its fields.
+
+    It is compiled, as a dataclass's own methods are: every call of the store encodes a dozen records.
+    """
+    if not is_dataclass(cls):
+        raise TypeError(f"{cls.__name__} has no JSON form")
+    kind, held = KINDS.get(cls), held_kinds(cls)
+    names: dict[str, Any] = {"fragment": orjson.Fragment, "encoded": encoded}
+    first = [] if kind is None else [f'"kind": {kind!r}']
+    later = []
+    for number, item in enumerate(fields(cls)):
         is_json = item.name in held and held[item.name] != "blobs"
-        if is_json and default is not MISSING:
-            default = orjson.dumps(default)
-        plan.append((item.name, default, is_json))
-    return tuple(plan)
+        value = f"encoded(record, {item.name!r})" if is_json else f"record.{item.name}"
+        given = "fragment(item)" if is_json else "item"
+        if item.default is MISSING and item.default_factory is MISSING:
+            first.append(f'"{item.name}": {given.replace("item", value)}')
+            continue
+        default = item.default if item.default is not MISSING else item.default_factory()  # type: ignore[misc]
+        names[f"default{number}"] = orjson.dumps(default) if is_json else default
+        test = f"item is not default{number} and item != default{number}"
+        later.append(f"    item = {value}\n    if {test}:\n        out[{item.name!r}] = {given}\n")
+    source = f"def encode(record):\n    out = {{{', '.join(first)}}}\n{''.join(later)}    return out\n"
+    exec(compile(source, f"<encoder of {cls.__name__}>", "exec"), names)  # noqa: S102 - the source is all ours
+    made: Callable[[Any], Any] = names["encode"]
+    return made
 
 
 def load(cls: type[T], value: object) -> T:

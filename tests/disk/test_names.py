@@ -75,7 +75,9 @@ def test_uuids_stay_readable_in_spool_entries():
 
 def test_id_that_imitates_a_hashed_one_gets_a_name_of_its_own():
     victim = "Some Id"
-    imitation = names.parse_spool_entry(names.spool_entry(1, victim))[1]
+    parsed = names.parse_spool_entry(names.spool_entry(1, victim))
+    assert parsed is not None
+    imitation = parsed[1]
     assert names.spool_entry(1, imitation) != names.spool_entry(1, victim)
 
 

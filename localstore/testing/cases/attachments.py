@@ -46,7 +46,7 @@ def is_stored(world: World, attachment_id: str) -> bool:
     return True
 
 
-class TestManifest(Conformance):
+class TestAttachmentManifest(Conformance):
     requires = frozenset({Capability.ATTACHMENTS})
 
     def test_keeps_an_intent_until_it_is_committed(self, world: World) -> None:

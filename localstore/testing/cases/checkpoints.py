@@ -169,7 +169,7 @@ class TestPartsByReference(Conformance):
         assert world.everything() == before
 
 
-class TestManifest(Conformance):
+class TestCheckpointManifest(Conformance):
     def test_holds_the_refs_of_the_parts(self, world: World) -> None:
         """The manifest of the result names every part by reference."""
         state = PersistedTurnState(3)

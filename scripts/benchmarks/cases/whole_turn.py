@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from ..figures import Bench, Figure
+from ..localstore_turn import LocalTurns
 from ..rounds import Contestant, Spread, interleave
+from ..sqlite_turn import SqliteTurns
 from ..stores import StoreKind, verify_turns, whole_turn
 from ..workload import Turn, turns
 
@@ -40,3 +43,19 @@ def compare(kinds: list[StoreKind], under: Path, *, flushed: bool, count: int, r
     """The spreads of `kinds` over `rounds` interleaved rounds of `count` turns."""
     script = list(turns(count))
     return interleave({kind.name: contestant(kind, script, flushed=flushed) for kind in kinds}, under, rounds)
+
+
+def run(bench: Bench) -> list[Figure]:
+    kinds: list[StoreKind] = [LocalTurns(), SqliteTurns()]
+    found: list[Figure] = []
+    for durability, synchronous, flushed, goal in (("FULL", "FULL", True, 0.7), ("PROCESS", "NORMAL", False, 0.6)):
+        count, rounds = bench.scale.of(1000, 400), bench.scale.of(5, 2)
+        spreads = compare(kinds, bench.place, flushed=flushed, count=count, rounds=rounds)
+        ours, theirs = spreads["localstore"], spreads["SQLite"]
+        against = f"SQLite {synchronous}"
+        found += [
+            Figure(f"whole turn, {durability}: mean, open and close included", "us", ours.mean, against, theirs.mean, goal),
+            Figure("  median", "us", ours.median, against, theirs.median),
+            Figure("  99th percentile", "us", ours.p99, against, theirs.p99),
+        ]
+    return found
