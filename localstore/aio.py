@@ -166,8 +166,10 @@ class AsyncSessionStore(_Face[SessionStore]):
         Calls that were made before are carried out; those on the session itself are waited for.
         """
         self._closed = True
-        if not self._lanes.closed:
+        try:
             await self._lanes.run(self._lane, lambda: None)
+        except StoreClosed:  # the store was closed before, and its handles with it
+            pass
 
     async def __aenter__(self) -> Self:
         return self

@@ -42,7 +42,7 @@ def fold(
     """Write everything of `loaded` to files, and rename a new head over the old one.
 
     `facts` are written behind the node files `kept`; by default the recent facts behind all node files. Afterwards
-    `loaded` has no journal and no pin: it is loaded again from what was written.
+    `loaded` goes on from the new head. Where this fails, `loaded` must be loaded again.
     """
     _flush_journal(loaded)
     old = loaded.head
@@ -67,7 +67,7 @@ def fold(
     freed = _sizes(folder, gone_blobs)
     new = replace(new, blob_bytes=max(0, new.blob_bytes - freed))
     write_head(folder, new, loaded.unknown)
-    loaded.head = new
+    loaded.settle(folder, new)
     _clean(folder, loaded, at_rest, gone_blobs)
 
 

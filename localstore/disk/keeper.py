@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .. import liveness
 from ..contract.errors import BackendError, CorruptRecord, InvalidArgument, SessionNotFound
@@ -18,8 +18,10 @@ from ..machine.decision import Decide, View
 from ..machine.events import Event
 from ..machine.moment import Moment
 from ..surroundings import Surroundings
-from . import names, views
+from . import housekeeping, names, views
+from .compaction import adopt, due, merge
 from .fold import fold, write_head
+from .housekeeping import Housekeeper
 from .journal import MAX_RECORD, Journal, boot_tag, encode_record, header_line
 from .loading import Loaded, attach_journal, head_path, identity_of, load_session, replay
 from .lock import SessionLock
@@ -53,6 +55,9 @@ class FileKeeper:
         self._incarnation = ""
         self._refuses: str | None = None
         self._wrote = False
+        self._views = views.Views(folder)
+        self._views_due = False
+        self.housekeeper: Housekeeper | None = None
         self.on_open: Callable[[FileKeeper], None] | None = None
 
     @property
@@ -79,16 +84,26 @@ class FileKeeper:
                 return view(loaded.state, loaded.archive, self._surroundings.moment())
 
     def write(self, decide: Decide[R], *, flush: bool = True) -> R:
-        with self._mutex, self._locked():
-            loaded = self._current(write=True)
-            moment = self._surroundings.moment()
-            decision = decide(loaded.state, loaded.archive, moment)
-            if decision.events:
-                self._append(loaded, moment, decision.events, flush)
-                self._after(loaded, decision.events)
-            elif flush:
-                self._acknowledge(loaded)
+        with self._mutex:
+            lock = self._take_lock()
+            try:
+                loaded = self._current(write=True)
+                moment = self._surroundings.moment()
+                decision = decide(loaded.state, loaded.archive, moment)
+                if decision.events:
+                    self._append(loaded, moment, decision.events, flush)
+                    self._after(loaded, decision.events)
+                elif flush:
+                    self._acknowledge(loaded)
+            finally:
+                lock.release()
             return decision.result
+
+    def refresh_views(self) -> None:
+        """Bring `lease.json` and the files of new spool entries up to date."""
+        with self._mutex, self._locked():
+            self._views_due = False
+            self._views.refresh(self._current(write=True).state)
 
     def checkpoint(self) -> None:
         with self._mutex, self._locked():
@@ -100,10 +115,7 @@ class FileKeeper:
             report = upkeep.vacuum_report(loaded.state)
             facts = upkeep.vacuumed(loaded.state, loaded.archive)
             upkeep.note_vacuumed(loaded.state)
-            try:
-                fold(self.folder, loaded, at_rest=False, facts=facts, kept=())
-            finally:
-                self._unload()
+            self._fold_now(loaded, at_rest=False, facts=facts, kept=())
             return report
 
     def collect(self) -> GcReport:
@@ -137,6 +149,7 @@ class FileKeeper:
         with self._mutex:
             try:
                 if self._wrote:
+                    self.merge_due()
                     with self._locked():
                         self._fold(self._current(write=True), at_rest=True)
             except SessionNotFound:
@@ -148,7 +161,8 @@ class FileKeeper:
     def forget_inherited(self) -> None:
         """In a forked child: close what the parent opened, without unlocking or flushing anything."""
         self._mutex = threading.RLock()
-        self._wrote = False
+        self._wrote = self._views_due = False
+        self._views = views.Views(self.folder)
         self._let_go()
 
     def _let_go(self) -> None:
@@ -174,21 +188,28 @@ class FileKeeper:
 
     # Locking and catching up.
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _take_lock(self) -> SessionLock:
         lock = self._lock
         if lock is None:
-            if self.on_open is not None:
-                self.on_open(self)
+            self._opens()
             try:
                 lock = self._lock = SessionLock(os.path.join(self.folder, names.LOCK))
             except FileNotFoundError:
                 raise SessionNotFound(self._session_id) from None
         lock.acquire(LOCK_DEADLINE_S)
+        return lock
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        lock = self._take_lock()
         try:
             yield
         finally:
             lock.release()
+
+    def _opens(self) -> None:
+        if self.on_open is not None:
+            self.on_open(self)
 
     def _current(self, *, write: bool) -> Loaded:
         """The session as it is now."""
@@ -218,8 +239,7 @@ class FileKeeper:
         return loaded.identity == identity_of(found)
 
     def _load(self, *, write: bool) -> Loaded:
-        if self.on_open is not None:
-            self.on_open(self)
+        self._opens()
         loaded = load_session(self.folder, self._session_id, self._boot(), write=True)
         if not self._incarnation:
             self._incarnation = loaded.head.incarnation
@@ -297,22 +317,46 @@ class FileKeeper:
 
     def _after(self, loaded: Loaded, events: tuple[Event, ...]) -> None:
         """Views and a fold that is due. What is written is acknowledged: no failure here fails the call."""
-        views.show(self.folder, loaded.state, events)
+        if self._views.note(events) and not self._views_due:
+            if housekeeping.VIEW_DELAY_S > 0 and self.housekeeper is not None:
+                self._views_due = True
+                self.housekeeper.later(self.refresh_views)
+            else:
+                self._views.refresh(loaded.state)
         journal = loaded.journal
         if journal is not None and (journal.offset >= FOLD_BYTES or loaded.bad_entries):
             try:
-                self._fold(loaded, at_rest=False)
+                self._fold_now(loaded, at_rest=False)
             except (BackendError, CorruptRecord, FileNotFoundError, FileExistsError):
-                self._unload()
+                return
 
     def _fold(self, loaded: Loaded, *, at_rest: bool) -> None:
-        journal = loaded.journal
-        if journal is None and loaded.healed is None and not loaded.bad_entries:
-            return
+        if loaded.journal is not None or loaded.healed is not None or loaded.bad_entries:
+            self._fold_now(loaded, at_rest=at_rest)
+
+    def _fold_now(self, loaded: Loaded, *, at_rest: bool, **kwargs: Any) -> None:
         try:
-            fold(self.folder, loaded, at_rest=at_rest)
-        finally:
+            fold(self.folder, loaded, at_rest=at_rest, **kwargs)
+        except BaseException:
             self._unload()
+            raise
+        self._views.folded()
+        if due(loaded.head.files) and self.housekeeper is not None and not at_rest:
+            self.housekeeper.later(self.merge_due)
+
+    def merge_due(self) -> None:
+        """Merge node files if enough of them have piled up. They are copied without the lock."""
+        try:
+            with self._mutex, self._locked():
+                head = self._current(write=True).head
+            run = due(head.files)
+            if not run:
+                return
+            merged = merge(self.folder, head, run)
+            with self._mutex, self._locked():
+                adopt(self.folder, self._current(write=True), run, merged)
+        except FileNotFoundError:
+            return  # others merged or removed these files meanwhile
 
     def mark_deleted(self) -> None:
         """Say in the head that the session is deleted, so that every handle on it sees it; then let go."""

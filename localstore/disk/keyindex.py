@@ -177,7 +177,11 @@ class KeyIndex:
             raise self._misspelt(error) from error
 
     def entries(self) -> Iterator[Entry]:
-        """All entries, in the order of their hashes. Holds a part of the text at a time, and checks it at the end."""
+        """All entries, in the order of their hashes."""
+        return ((number >> 8 & MAX_OFFSET, number & 0xFF) for number in self.packed())
+
+    def packed(self) -> Iterator[int]:
+        """All entries as `packed` numbers, in order. Holds a part of the text at a time, and checks it at the end."""
         offset, count, checksum = self._entries
         found = 0
         for start in range(0, count, _ENTRIES_AT_ONCE):
@@ -190,8 +194,8 @@ class KeyIndex:
                 raise self._misspelt(error) from error
             if len(octets) != size * _ENTRY:
                 raise self._damaged("a part of the index", offset + start * ENTRY_CHARS)
-            for at in range(8, len(octets), _ENTRY):
-                yield int.from_bytes(octets[at : at + 6], "big"), octets[at + 6]
+            for at in range(0, len(octets), _ENTRY):
+                yield int.from_bytes(octets[at : at + _ENTRY], "big")
         if found != checksum:
             raise self._damaged("the entries of the index", offset)
 

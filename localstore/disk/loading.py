@@ -9,6 +9,7 @@ from typing import Any
 from ..contract.errors import BackendError, CorruptRecord, SessionNotFound, StoreError
 from ..machine.apply import apply_record
 from ..machine.encoding import Malformed, load
+from ..machine.facts import Recent
 from ..machine.state import SessionState
 from . import names, spool
 from .archive import FileArchive
@@ -45,6 +46,31 @@ class Loaded:
         """The first line of the journal that continues the head."""
         head = self.head
         return Header(head.session_id, head.incarnation, head.folded_seq + 1, head.folded_sum)
+
+    def pin_head(self, folder: str) -> None:
+        """Pin the `head.json` that is at the path now, which the caller knows to be of `self.head`."""
+        if self.pin >= 0:
+            system.close(self.pin)
+            self.pin = -1
+        pin = system.open_read(head_path(folder))
+        self.identity = identity_of(os.fstat(pin))
+        if _PINS:
+            self.pin = pin
+        else:
+            system.close(pin)
+
+    def settle(self, folder: str, head: Head) -> None:
+        """Go on from `head`, into which everything was just folded, under the lock that is still held."""
+        self.head = head
+        self.archive.recent = Recent()
+        self.archive.rely_on(head.files)
+        if self.journal is not None:
+            journal, self.journal = self.journal, None
+            journal.close()
+        self.bad_entries = []
+        self.healed = None
+        self.state.damaged_inputs = self.state.damaged_work = None
+        self.pin_head(folder)
 
     def close(self) -> None:
         """Let go of every descriptor."""

@@ -51,6 +51,7 @@ __all__ = [
     "salvage_lines",
 ]
 
+_CHUNK: Final = 1 << 20
 _END_SIZE: Final = 512
 _OURS: Final = b'"kind":"file.'
 _OUR_HEAD: Final = b'"kind":"file.head",'
@@ -183,6 +184,27 @@ class NodeFile:
         A line without a key, or whose keys all belong to later lines, is not among them.
         """
         return iter(sorted({offset for offset, code in self._keys.entries() if code == kind}))
+
+    @property
+    def record_bytes(self) -> int:
+        """The bytes of the records, which stand first."""
+        return self._index.offset
+
+    def copy_records(self, write: Callable[[bytes], None]) -> list[int]:
+        """Hand all records to `write` in pieces, and return the index as `keyindex.packed` numbers.
+
+        The whole file is read and checked against its name, so that damage is never copied under a new one.
+        """
+        digest = sha256()
+        end = self._index.offset
+        for offset in range(0, self.size, _CHUNK):
+            piece = self._read(min(_CHUNK, self.size - offset), offset)
+            digest.update(piece)
+            if offset < end:
+                write(piece[: end - offset])
+        if digest.hexdigest() != self.name:
+            raise CorruptRecord(self.path, f"its bytes have the SHA-256 {digest.hexdigest()}, not that of its name")
+        return list(self._keys.packed())
 
     def head_copy(self) -> dict[str, Any]:
         """The copy of the head that the file was written with."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from hashlib import sha256
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from zlib import crc32
 
 import orjson
@@ -16,6 +16,9 @@ from . import keyindex, names
 from .lines import BODY_AT, check_line, encode_line
 from .linescan import MAX_LINE
 from .system import system
+
+if TYPE_CHECKING:
+    from .nodefile import NodeFile
 
 VERSION: Final = 1
 """The version of the node file's layout."""
@@ -97,6 +100,12 @@ class NodeFileWriter:
         self._contents.note(len(line) + 1, kind, keys)
         self._put(line + b"\n")
 
+    def add_file(self, file: NodeFile) -> None:
+        """Appends all records of another node file as they are, with their places in its index."""
+        base = self._contents.size
+        entries = file.copy_records(self._put)
+        self._contents.note_file(file.record_bytes, file.count, [entry + (base << 8) for entry in entries])
+
     def finish(self, head: bytes | dict[str, Any], flush: bool) -> str:
         """Completes the file, gives it its name in the folder, and returns that name's SHA-256.
 
@@ -156,6 +165,7 @@ class _Contents:
         self.size = 0
         self._count = 0
         self._newest: dict[str, int] = {}
+        self._copied: list[int] = []
 
     def line(self, body: bytes, kind: int, keys: tuple[str, ...]) -> bytes:
         """The record's line, noted as the next one."""
@@ -175,10 +185,18 @@ class _Contents:
         self.size += size
         self._count += 1
 
+    def note_file(self, size: int, count: int, entries: list[int]) -> None:
+        """Take note of another file's records. A key may come to be here twice: of two, the later line is found first."""
+        if self.size > keyindex.MAX_OFFSET or len(self._copied) + len(entries) > keyindex.MAX_ENTRIES:
+            raise BackendError(f"a node file holds at most {keyindex.MAX_ENTRIES} keys; write more files")
+        self._copied += entries
+        self.size += size
+        self._count += count
+
     def ending(self, head: bytes | dict[str, Any]) -> bytes:
         """All that comes after the records."""
         hash_key = keyindex.hash_key
-        entries = [hash_key(key) << 56 | place for key, place in self._newest.items()]
+        entries = [hash_key(key) << 56 | place for key, place in self._newest.items()] + self._copied
         pages, texts = keyindex.build(entries)
         index = _encoded(b"".join((b"{", _BEFORE_PAGES, pages, _BEFORE_ENTRIES, texts, b'"}')))
         copy = _encoded(b'{"kind":"file.head","head":%b}' % _json_object(head))

@@ -20,6 +20,7 @@ from .attachments import FileAttachments
 from .files import seal
 from .fold import META_KIND
 from .head import Head, seal_head
+from .housekeeping import Housekeeper
 from .journal import boot_tag
 from .keeper import FileKeeper, size_of
 from .loading import load_session
@@ -46,6 +47,7 @@ class FileSessions:
         self._durability = durability
         self._full = durability is Durability.FULL
         self._mutex = threading.RLock()
+        self._housekeeper = Housekeeper()
         self._keepers: weakref.WeakValueDictionary[str, FileKeeper] = weakref.WeakValueDictionary()
         self._open: OrderedDict[FileKeeper, None] = OrderedDict()
         _alive.add(self)
@@ -58,6 +60,7 @@ class FileSessions:
     def _keeper(self, session_id: str) -> FileKeeper:
         keeper = FileKeeper(self._folder(session_id), session_id, self._durability, self.surroundings)
         keeper.on_open = self._opened
+        keeper.housekeeper = self._housekeeper
         return keeper
 
     def find(self, session_id: str) -> Keeper | None:
@@ -205,6 +208,7 @@ class FileSessions:
                     self._open.pop(each, None)
 
     def close(self) -> None:
+        self._housekeeper.stop()
         with self._mutex:
             keepers = {*self._keepers.values(), *self._open}
             self._open.clear()
@@ -220,6 +224,7 @@ class FileSessions:
     def forget_inherited(self) -> None:
         """In a forked child: open nothing of the parent's again, and wait for no thread that is not here."""
         self._mutex = threading.RLock()
+        self._housekeeper.forget_inherited()
         keepers = {*self._keepers.values(), *self._open}
         self._open.clear()
         for keeper in keepers:

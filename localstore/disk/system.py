@@ -277,6 +277,10 @@ class System:
         """
         import shutil
 
+        try:
+            self.check_dir(path)
+        except FileNotFoundError:
+            return
         for left in reversed(range(platforms.MAX_PASSES)):
             try:
                 platforms.patiently(lambda: shutil.rmtree(path))

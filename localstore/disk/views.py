@@ -1,6 +1,8 @@
-"""`lease.json` and new spool files: what people and tools see of a live session at once.
+"""`lease.json` and new spool files: what people and tools see of a live session, a moment after it changed.
 
-They are views: the journal is the truth. A view that cannot be written fails no call; the fold makes it good.
+They are views: the journal is the truth, and the fold makes them true. A view that cannot be written fails no call. One
+that would be out of date before anybody could read it is not written: a file made and removed again in every turn
+costs more than the turn's journal.
 """
 
 from __future__ import annotations
@@ -9,7 +11,15 @@ import os
 from collections.abc import Iterable
 
 from ..contract.errors import BackendError
-from ..machine.events import Event, InputEnqueued, LeaseCleared, LeaseSet, WorkEnqueued
+from ..machine.events import (
+    Event,
+    InputEnqueued,
+    InputsSettled,
+    LeaseCleared,
+    LeaseSet,
+    WorkEnqueued,
+    WorkRemoved,
+)
 from ..machine.state import HeldLease, SessionState
 from . import names, spool
 from .files import seal
@@ -18,31 +28,80 @@ from .system import system
 LEASE_KIND = "lease"
 
 
-def show(folder: str, state: SessionState, events: Iterable[Event]) -> None:
-    """Bring the views up to date after `events`."""
-    for event in events:
+class Views:
+    """Which views of one session are behind, as far as this process made them so."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._new: dict[tuple[str, str], None] = {}
+        self._shown: dict[tuple[str, str], str] = {}
+        self._gone: list[str] = []
+        self._lease_changed = False
+
+    def note(self, events: Iterable[Event]) -> bool:
+        """Take note of what was written to the journal; whether a view is behind now."""
+        for event in events:
+            kind = type(event)
+            if kind is LeaseSet or kind is LeaseCleared:
+                self._lease_changed = True
+            elif kind is InputEnqueued:
+                self._new[names.INPUTS, event.stored.record.input_id] = None  # type: ignore[union-attr]
+            elif kind is WorkEnqueued:
+                self._new[names.WORK, event.batch.batch_id] = None  # type: ignore[union-attr]
+            elif kind is InputsSettled:
+                self._drop(names.INPUTS, event.input_ids)  # type: ignore[union-attr]
+            elif kind is WorkRemoved:
+                self._drop(names.WORK, event.batch_ids)  # type: ignore[union-attr]
+        return self._lease_changed or bool(self._new) or bool(self._gone)
+
+    def _drop(self, folder: str, ids: Iterable[str]) -> None:
+        for key in ((folder, ident) for ident in ids):
+            if key in self._new:
+                del self._new[key]
+            elif key in self._shown:
+                self._gone.append(self._shown.pop(key))
+
+    def refresh(self, state: SessionState) -> None:
+        """Bring the views up to date. One that cannot be written is made good by the fold."""
+        new, self._new = self._new, {}
+        gone, self._gone = self._gone, []
+        changed, self._lease_changed = self._lease_changed, False
+        for folder, ident in new:
+            if folder == names.INPUTS:
+                self._show(spool.INPUTS, ident, state.inputs.get(ident))
+            else:
+                self._show(spool.WORK, ident, state.work.get(ident))
+        for path in gone:
+            try:
+                system.unlink(path)
+            except (BackendError, FileNotFoundError):
+                continue
+        if changed:
+            try:
+                show_lease(self._folder, state.lease, flush=False)
+            except (BackendError, FileNotFoundError, FileExistsError):
+                return
+
+    def _show(self, kind: spool.SpoolKind[spool.E], ident: str, entry: spool.E | None) -> None:
+        if entry is None:
+            return
+        path = spool.entry_path(self._folder, kind, entry)
         try:
-            if isinstance(event, InputEnqueued):
-                show_entry(folder, spool.INPUTS, state.inputs.get(event.stored.record.input_id))
-            elif isinstance(event, WorkEnqueued):
-                show_entry(folder, spool.WORK, state.work.get(event.batch.batch_id))
-            elif isinstance(event, (LeaseSet, LeaseCleared)):
-                show_lease(folder, state.lease, flush=False)
+            try:
+                system.write_over_partial(path, kind.seal(entry), False)
+            except FileNotFoundError:
+                system.make_dir(os.path.dirname(path))
+                system.write_over_partial(path, kind.seal(entry), False)
         except (BackendError, FileExistsError, FileNotFoundError):
-            continue
+            return
+        self._shown[kind.folder, ident] = path
 
-
-def show_entry(folder: str, kind: spool.SpoolKind[spool.E], entry: spool.E | None) -> None:
-    """Write a new entry's file."""
-    if entry is None:
-        return
-    path = spool.entry_path(folder, kind, entry)
-    content = kind.seal(entry)
-    try:
-        system.write_over_partial(path, content, False)
-    except FileNotFoundError:
-        system.make_dir(os.path.dirname(path))
-        system.write_over_partial(path, content, False)
+    def folded(self) -> None:
+        """A fold made every view good."""
+        self._new.clear()
+        self._shown.clear()
+        self._gone.clear()
+        self._lease_changed = False
 
 
 def show_lease(folder: str, held: HeldLease | None, *, flush: bool) -> None:

@@ -106,7 +106,7 @@ def _encoder(cls: type) -> Callable[[Any], Any]:
         if item.default is MISSING and item.default_factory is MISSING:
             first.append(f'"{item.name}": {given.replace("item", value)}')
             continue
-        default = item.default if item.default is not MISSING else item.default_factory()  # type: ignore[misc]
+        default = item.default_factory() if item.default_factory is not MISSING else item.default
         names[f"default{number}"] = orjson.dumps(default) if is_json else default
         test = f"item is not default{number} and item != default{number}"
         later.append(f"    item = {value}\n    if {test}:\n        out[{item.name!r}] = {given}\n")

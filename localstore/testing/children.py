@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
@@ -53,9 +52,7 @@ def wait_for_the_others() -> None:
     _Gate.barrier.wait(60)
 
 
-def in_step(
-    opener: Opener, clock: Clock, task: Callable[..., Any], number: int, arguments: tuple[Any, ...]
-) -> Any:
+def in_step(opener: Opener, clock: Clock, task: Callable[..., Any], number: int, arguments: tuple[Any, ...]) -> Any:
     """Open the store, wait for the others, do the task as number so and so, and close the store."""
     store = opener(clock)
     wait_for_the_others()
@@ -74,15 +71,11 @@ def alone(opener: Opener, clock: Clock, task: Callable[..., Any], arguments: tup
         store.close()
 
 
-def until_killed(
-    opener: Opener, clock: Clock, task: Callable[[StoreFace], Any], answer: Connection
-) -> None:
+def until_killed(opener: Opener, clock: Clock, task: Callable[[StoreFace], Any], answer: Connection) -> None:
     """Open the store, do the task, tell its result, and stay there until the parent kills this process."""
     store = opener(clock)
     answer.send(task(store))
-    if hasattr(signal, "pause"):
-        signal.pause()
-    answer.poll(None)
+    answer.poll(None)  # the parent never answers; should it die first, its end of the pipe closes
 
 
 def handle(store: StoreFace, session_id: str = SESSION) -> RuntimePersistence:
@@ -156,9 +149,7 @@ def reclaim_lease_as(
     return reclaim_lease(store, f"claimant {number}", observed)
 
 
-def commit_rounds(
-    store: StoreFace, number: int, fence: SessionExecutionLeaseFence, rounds: int
-) -> list[object]:
+def commit_rounds(store: StoreFace, number: int, fence: SessionExecutionLeaseFence, rounds: int) -> list[object]:
     """In each round a commit that expects the revision of the round; all processes start a round together."""
     session = handle(store)
     results: list[object] = []

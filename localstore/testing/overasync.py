@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, cast
 
+from .. import AttachmentStore, RuntimePersistence
 from .backends import StoreFace
 
 
@@ -64,6 +65,11 @@ class SyncOverAsync:
 
     def _shown(self, result: Any) -> Any:
         return SyncOverAsync(self._loop_thread, result) if _is_asynchronous(result) else result
+
+
+# The face is complete at run time, and what asks for an instance of the bases gets one.
+RuntimePersistence.register(SyncOverAsync)
+AttachmentStore.register(SyncOverAsync)
 
 
 def store_over_async(thread: LoopThread, store: object) -> StoreFace:

@@ -45,7 +45,8 @@ _CLAIM_INPUT = (
     "UPDATE inputs SET claim_id = ?, claim_token = ?, claim_owner = ?, claim_fencing = claim_fencing + 1,"
     " claim_expires_ms = ? WHERE id = (SELECT id FROM inputs INDEXED BY inputs_waiting WHERE state < 3"
     " AND id > ? AND id < ? AND state = 1 AND (claim_id IS NULL OR claim_expires_ms <= ?) ORDER BY id LIMIT 1)"
-    " AND EXISTS (SELECT 1 FROM sessions WHERE n = ? AND lease_token = ? AND fencing_token = ? AND lease_expires_ms > ?)"
+    " AND EXISTS (SELECT 1 FROM sessions"
+    " WHERE n = ? AND lease_token = ? AND fencing_token = ? AND lease_expires_ms > ?)"
     " RETURNING id, input_id, body"
 )
 _HEAD = "SELECT revision, lease_token, fencing_token, lease_expires_ms, last_node FROM sessions WHERE n = ?"
@@ -272,8 +273,7 @@ class SqliteSession:
 
     def load_node(self, node_id: str) -> Node | None:
         one = (
-            "SELECT node_id, parent, timestamp, payload FROM nodes"
-            " WHERE session = ? AND node_id = ? AND tombstoned = 0"
+            "SELECT node_id, parent, timestamp, payload FROM nodes WHERE session = ? AND node_id = ? AND tombstoned = 0"
         )
         return next(map(_node, self._execute(one, (self._n, node_id))), None)
 

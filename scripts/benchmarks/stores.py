@@ -50,7 +50,7 @@ class Session(Protocol):
         """The ancestry of the leaf, root first, decoded."""
 
     def read_all(self) -> int:
-        """How many nodes a full load gives, each payload decoded; for timing, so no record is made beside the load's."""
+        """How many nodes a full load gives, each payload decoded. For timing: it makes no record beside the load's."""
 
     def read_path(self) -> int:
         """Likewise for the ancestry of the leaf."""

@@ -15,11 +15,13 @@ from typing import Any
 TEXT_LENGTH = 2_300
 TOOL_STATE_PERIOD = 10
 
-_WORDS = (
-    "the parser reads a date, then the importer writes one row; tests fail on this branch\n"
-    'where "locale" is given by position (scripts/backfill.py:23) and not by name — see line 57.\n'
-    "def parse_date(text: str) -> date:\n    return datetime.strptime(text, '%d.%m.%Y').date()\n"
-).split(" ")
+_PHRASES = """
+the parser reads a date, then the importer writes one row; tests fail on this branch
+where "locale" is given by position (scripts/backfill.py:23) and not by name \u2014 see line 57.
+def parse_date(text: str) -> date:
+    return datetime.strptime(text, '%d.%m.%Y').date()
+"""
+_WORDS = _PHRASES.split(" ")
 _SHUFFLED = random.Random(7)
 _POOL = " ".join(_SHUFFLED.choice(_WORDS) for _ in range(20_000))
 

@@ -202,6 +202,16 @@ def test_file_of_another_version_is_left_alone(path, version, error):
         NodeFile.open(path, SHA)
 
 
+def test_record_that_the_last_line_counts_and_nobody_finds_is_missed(path):
+    before, fields = end_of(RAW)
+    fields["lines"] += 1
+    put(path, before + encode_line(orjson.dumps(fields)))
+    file = NodeFile.open(path, SHA)
+    with pytest.raises(CorruptRecord, match="6 records, not 7"):
+        list(file.lines())
+    file.close()
+
+
 numbers = st.integers(-2, 3) | st.sampled_from([ENDING, len(RAW), 10**6, 2**24, 2**48, 2**53, 2**63, 2**64 - 1])
 odd = st.none() | st.booleans() | st.floats(0, 10) | st.text(max_size=2) | st.lists(numbers, max_size=4)
 

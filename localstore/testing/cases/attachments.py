@@ -17,8 +17,8 @@ from ... import (
     BackendError,
     InvalidCommit,
     SessionScopedAttachmentStore,
-    StoreError,
     StoredAttachment,
+    StoreError,
 )
 from ..backends import Capability
 from ..builders import OTHER, PNG, SESSION, intent, node, unchanged_commit
@@ -31,10 +31,14 @@ def rows(world: World, session_id: str = SESSION) -> list[str]:
     return [entry.attachment_id for entry in world.handle(session_id).list_uncommitted(MAX_INTEGER)]
 
 
+def scoped_to(world: World, session_id: str = SESSION) -> SessionScopedAttachmentStore:
+    """The attachment store of a session."""
+    return SessionScopedAttachmentStore(world.store.attachments, world.handle(session_id), clock=world.clock)
+
+
 def put(world: World, data: bytes, session_id: str = SESSION) -> str:
     """The id of bytes that were put through a session."""
-    scoped = SessionScopedAttachmentStore(world.store.attachments, world.handle(session_id))
-    return scoped.put(data, PNG).id
+    return scoped_to(world, session_id).put(data, PNG).id
 
 
 def is_stored(world: World, attachment_id: str) -> bool:
@@ -213,7 +217,7 @@ class TestSessionScopedStore(Conformance):
 
     def test_records_the_intent_with_the_bytes(self, world: World) -> None:
         """A put through a session stores the bytes and leaves an uncommitted row of that session."""
-        scoped = SessionScopedAttachmentStore(world.store.attachments, world.session)
+        scoped = scoped_to(world)
         ref = scoped.put(b"data", PNG)
         assert rows(world) == [ref.id]
         (entry,) = world.session.list_uncommitted(MAX_INTEGER)
@@ -242,7 +246,7 @@ class TestSessionScopedStore(Conformance):
 
     def test_collects_what_the_next_commit_must_stamp(self, world: World) -> None:
         """The pending ids are those put since they were last taken."""
-        scoped = SessionScopedAttachmentStore(world.store.attachments, world.session)
+        scoped = scoped_to(world)
         assert scoped.take_pending_attachment_ids() == ()
         first, second = scoped.put(b"1", PNG).id, scoped.put(b"2", PNG).id
         pending = scoped.take_pending_attachment_ids()
@@ -253,14 +257,14 @@ class TestSessionScopedStore(Conformance):
 
     def test_collects_equal_bytes_once(self, world: World) -> None:
         """The same attachment put twice is pending once."""
-        scoped = SessionScopedAttachmentStore(world.store.attachments, world.session)
+        scoped = scoped_to(world)
         ref = scoped.put(b"1", PNG)
         assert scoped.put(b"1", PNG) == ref
         assert scoped.take_pending_attachment_ids() == (ref.id,)
 
     def test_does_not_find_unknown_bytes(self, world: World) -> None:
         """An unknown id raises AttachmentNotFound."""
-        scoped = SessionScopedAttachmentStore(world.store.attachments, world.session)
+        scoped = scoped_to(world)
         with pytest.raises(AttachmentNotFound):
             scoped.get("0" * 64)
 
@@ -307,7 +311,7 @@ class TestSweep(Conformance):
         assert (report.deleted_attachment_ids, report.deleted_row_count) == ((), 1)
         assert is_stored(world, name)
         world.handle(OTHER).forget(name)
-        assert world.store.sweep_attachments(0).deleted_attachment_ids == (name,)
+        assert world.store.sweep_attachments(world.clock.now_ms()).deleted_attachment_ids == (name,)
         assert not is_stored(world, name)
 
     def test_keeps_bytes_that_a_younger_row_names(self, world: World) -> None:

@@ -142,9 +142,7 @@ class TestPartsByReference(Conformance):
         """A blob that the checkpoint stored may be a frame's snapshot in a later commit."""
         ref = hashlib.sha256(b"x").hexdigest()
         store(world, execution_state=b"x")
-        world.settle(
-            unchanged_commit(agent_frames=(frame(execution_state_ref=ref),), current_agent_frame_id="frame-1")
-        )
+        world.settle(unchanged_commit(agent_frames=(frame(execution_state_ref=ref),), current_agent_frame_id="frame-1"))
         assert world.read().agent_frames[0].execution_state_snapshot == b"x"
 
     @pytest.mark.parametrize("part", ["tool_state", "plugin_snapshot", "execution_state"])

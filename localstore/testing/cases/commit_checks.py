@@ -122,7 +122,7 @@ class TestOrderOfChecks(Conformance):
         assert len(world.queued()) == 1
         assert len(world.pending()) == 2
 
-    @pytest.mark.parametrize(("first", "second"), combinations(FLAWS, 2))
+    @pytest.mark.parametrize(("first", "second"), list(combinations(FLAWS, 2)))
     def test_of_two_flaws_the_first_in_order_is_told(self, world: World, first: str, second: str) -> None:
         """Binding, stamp, lease, head, claims, graph, references: the checks are made in this order."""
         commit = busy_world(world)

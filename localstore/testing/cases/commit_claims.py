@@ -111,14 +111,10 @@ class TestCompletingQueuedWork(Conformance):
         """A completion may name some of the batches; the others stay claimed."""
         claim = self.claim(world, 3)
         first, second, third = (batch.batch_id for batch in claim.batches)
-        world.settle(
-            unchanged_commit().completing_queue_claim(replace(claim.completion(), batch_ids=(second,)))
-        )
+        world.settle(unchanged_commit().completing_queue_claim(replace(claim.completion(), batch_ids=(second,))))
         assert world.queued() == [first, third]
         assert world.waiting() == []
-        world.settle(
-            unchanged_commit().completing_queue_claim(replace(claim.completion(), batch_ids=(first, third)))
-        )
+        world.settle(unchanged_commit().completing_queue_claim(replace(claim.completion(), batch_ids=(first, third))))
         assert world.queued() == []
 
     def test_fails_for_a_claim_of_another_session(self, world: World) -> None:
@@ -240,9 +236,7 @@ class TestCompletingTurnInput(Conformance):
         """A completion may name some of the inputs; the others stay accepted until the claim ends."""
         claim = self.claim(world, 2)
         first, second = claim.completion().input_ids
-        world.settle(
-            unchanged_commit().completing_turn_input_claim(replace(claim.completion(), input_ids=(first,)))
-        )
+        world.settle(unchanged_commit().completing_turn_input_claim(replace(claim.completion(), input_ids=(first,))))
         assert world.pending() == []
         world.clock.advance(MINUTE)
         assert world.pending() == [second]

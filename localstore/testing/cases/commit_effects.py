@@ -64,9 +64,7 @@ class TestResult(Conformance):
                 protocol_turn_options={"depth": 3},
             ),
         )
-        world.settle(
-            append_commit(node("a"), config=config, agent_frames=frames, current_agent_frame_id="f2")
-        )
+        world.settle(append_commit(node("a"), config=config, agent_frames=frames, current_agent_frame_id="f2"))
         read = world.read()
         assert (read.config, read.agent_frames, read.current_agent_frame_id) == (config, frames, "f2")
 
@@ -194,17 +192,13 @@ class TestReleasingCommit(Conformance):
         world.session.commit_runtime_state(commit.releasing_session_execution_lease(lease.completion()))
         assert world.session.get_session_execution_lease(SESSION) is None
         with pytest.raises(SessionExecutionLeaseExpired):
-            world.session.commit_runtime_state(
-                append_commit(node("b")).with_session_execution_lease(lease.fence())
-            )
+            world.session.commit_runtime_state(append_commit(node("b")).with_session_execution_lease(lease.fence()))
         assert world.lease(owner("next")).fencing_token > lease.fencing_token
 
     def test_keeps_the_lease_unless_asked(self, world: World) -> None:
         """A commit without a release leaves lease and expiry alone."""
         lease = world.lease()
-        world.session.commit_runtime_state(
-            append_commit(node("a")).with_session_execution_lease(lease.fence())
-        )
+        world.session.commit_runtime_state(append_commit(node("a")).with_session_execution_lease(lease.fence()))
         assert world.session.get_session_execution_lease(SESSION) == lease
 
     def test_with_a_stale_release_keeps_the_lease(self, world: World) -> None:
@@ -275,13 +269,16 @@ class TestInterruptedTurn(Conformance):
 
     def test_keeps_the_order_of_enqueueing(self, world: World) -> None:
         """Deferred inputs keep their place among those that were for the next turn all along."""
-        names = [world.say(draft).input_id for draft in (
-            active_input("1"),
-            next_input("2"),
-            active_input("3"),
-            active_input("4", "turn-2"),
-            next_input("5"),
-        )]
+        names = [
+            world.say(draft).input_id
+            for draft in (
+                active_input("1"),
+                next_input("2"),
+                active_input("3"),
+                active_input("4", "turn-2"),
+                next_input("5"),
+            )
+        ]
         world.take_active(limit=1)
         world.settle(self.interrupting())
         claim = world.take_next()
@@ -326,9 +323,7 @@ class TestAllTogether(Conformance):
         )
         commit = commit.completing_queue_claim(work).completing_turn_input_claim(inputs)
         commit = commit.with_session_execution_lease(lease.fence())
-        result = world.session.commit_runtime_state(
-            commit.releasing_session_execution_lease(lease.completion())
-        )
+        result = world.session.commit_runtime_state(commit.releasing_session_execution_lease(lease.completion()))
         read = world.read()
         assert (result.head_revision, read.head_revision) == (1, 1)
         assert read.graph.active_path() == chain("a", "b")

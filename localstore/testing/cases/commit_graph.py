@@ -106,11 +106,12 @@ class TestAppend(Conformance):
         """A re-committed node is no longer tombstoned, has its new content, and takes its new place."""
         world.append(*chain("a", "b", "c"))
         world.session.tombstone_nodes(("b",))
-        again = node("b", "c", payload={"kind": "event", "again": True})
+        again = node("b", "a", payload={"kind": "event", "again": True})
         world.append(again, node("d", "b"))
         assert world.session.load_node("b") == again
         assert world.node_ids() == ["a", "c", "b", "d"]
-        assert path_ids(world, "d") == ["c", "b", "d"]
+        assert path_ids(world, "d") == ["a", "b", "d"]
+        assert path_ids(world, "c") == ["a", "b", "c"]
 
     def test_of_a_vacuumed_node_is_a_new_node(self, world: World) -> None:
         """An id that was vacuumed away may be used again."""

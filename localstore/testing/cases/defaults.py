@@ -15,6 +15,7 @@ from ... import (
     FullGraph,
     GcReport,
     HydratedSessionCheckpoint,
+    InputCancelled,
     InvalidArgument,
     LeaseAcquired,
     LeaseOwnerIdentity,
@@ -43,7 +44,6 @@ from ... import (
     SessionReadScope,
     VacuumReport,
 )
-from ... import InputCancelled
 from ..builders import SESSION, TURN, UNKNOWN_REF, active_input, chain, intent, owner
 from .calls import CALLS, fence_of, input_claim_of, work_claim_of
 from .world import IDLE, MINUTE
@@ -148,9 +148,7 @@ class TestAbstractBase:
 
     def test_provides_the_rest(self) -> None:
         """All other methods have a default; there are 18 of them, and 3 beyond."""
-        methods = {
-            name for name, _ in inspect.getmembers(RuntimePersistence, inspect.isfunction) if name[0] != "_"
-        }
+        methods = {name for name, _ in inspect.getmembers(RuntimePersistence, inspect.isfunction) if name[0] != "_"}
         assert methods - REQUIRED - MANIFEST == PROVIDED | BEYOND
         assert (len(REQUIRED), len(PROVIDED)) == (12, 18)
 
@@ -294,9 +292,7 @@ class Queues(SmallestBackend):
 class TestDefaultsOnOthers:
     def take(self, backend: RuntimePersistence, *names: str) -> QueuedWorkClaim | None:
         """Claim by ids."""
-        return backend.claim_ready_queued_work_by_batch_ids(
-            SESSION, fence_of(SESSION), owner(), IDLE, MINUTE, names
-        )
+        return backend.claim_ready_queued_work_by_batch_ids(SESSION, fence_of(SESSION), owner(), IDLE, MINUTE, names)
 
     def test_a_claim_by_ids_is_the_next_group_when_its_ids_are_the_asked_ones(self) -> None:
         """The default claims the next ready group, of as many batches as are asked for."""
@@ -364,5 +360,3 @@ class TestDefaultsOnOthers:
         with pytest.raises(BackendError, match="not supported"):
             Inputs().defer_orphaned_turn_inputs(SESSION, fence_of(SESSION), TURN)
         assert Inputs().defer_orphaned_turn_inputs(SESSION, fence_of(SESSION), "another turn") == 0
-
-

@@ -243,9 +243,7 @@ class TestSessionHead(Conformance):
 
         frames = (frame("f1"), frame("f2"))
         world.append(*chain("a", "b"))
-        world.settle(
-            append_commit(node("c", "a"), agent_frames=frames, current_agent_frame_id="f2")
-        )
+        world.settle(append_commit(node("c", "a"), agent_frames=frames, current_agent_frame_id="f2"))
         read, head = world.read(), world.session.load_session_head()
         assert head is not None
         assert head.session_id == read.session_id == SESSION

@@ -12,6 +12,7 @@ import pytest
 from ... import (
     AgentFrameRecord,
     GraphAppend,
+    GraphReplaceFull,
     HydratedSessionCheckpoint,
     PersistedSessionConfig,
     QueuedWorkCompletion,
@@ -20,7 +21,6 @@ from ... import (
     SessionGraph,
     TurnInputCompletion,
 )
-from ... import GraphReplaceFull
 from ..builders import OTHER, SESSION, append_commit, chain, frame, node, owner, unchanged_commit, usage
 from .calls import fence_of
 
@@ -73,15 +73,17 @@ SAME: dict[str, Change] = {
     "input claim ids": lambda commit: replace(
         commit, completed_turn_input_claims=(TurnInputCompletion(SESSION, "other", "other", ("i2", "i1")),)
     ),
-    "node ids and times": lambda commit: replace(
-        commit,
-        graph=GraphAppend(
-            (replace(commit.graph.nodes[0], node_id="z", parent_node_id=None, timestamp="1999-01-01T00:00:00Z"),),
-            "z",
-        ),
-    )
-    if isinstance(commit.graph, GraphAppend)
-    else commit,
+    "node ids and times": lambda commit: (
+        replace(
+            commit,
+            graph=GraphAppend(
+                (replace(commit.graph.nodes[0], node_id="z", parent_node_id=None, timestamp="1999-01-01T00:00:00Z"),),
+                "z",
+            ),
+        )
+        if isinstance(commit.graph, GraphAppend)
+        else commit
+    ),
 }
 
 OTHER_MEANING: dict[str, Change] = {
@@ -91,15 +93,9 @@ OTHER_MEANING: dict[str, Change] = {
     "frame": lambda commit: replace(commit, agent_frames=(_frame(reason="x"),)),
     "snapshot": lambda commit: replace(commit, agent_frames=(_frame(execution_state_snapshot=b"other"),)),
     "current frame": lambda commit: replace(commit, current_agent_frame_id=None),
-    "payload": lambda commit: replace(
-        commit, graph=GraphAppend((node("a", "root", payload={"kind": "event"}),), "a")
-    ),
-    "more nodes": lambda commit: replace(
-        commit, graph=GraphAppend((*_nodes(commit), node("b", "a")), "b")
-    ),
-    "kind of graph": lambda commit: replace(
-        commit, graph=GraphReplaceFull(SessionGraph(_nodes(commit), "a"))
-    ),
+    "payload": lambda commit: replace(commit, graph=GraphAppend((node("a", "root", payload={"kind": "event"}),), "a")),
+    "more nodes": lambda commit: replace(commit, graph=GraphAppend((*_nodes(commit), node("b", "a")), "b")),
+    "kind of graph": lambda commit: replace(commit, graph=GraphReplaceFull(SessionGraph(_nodes(commit), "a"))),
     "tool state": lambda commit: replace(
         commit, checkpoint=HydratedSessionCheckpoint(tool_state={"t": 2}, execution_state=b"e")
     ),
@@ -155,8 +151,7 @@ class TestTurnCommitHash:
             first, second = (with_payload({"kind": "event", **wrap(value)}) for value in (1, 2))
             assert first.turn_commit_hash() == second.turn_commit_hash()
             states = [
-                unchanged_commit(checkpoint=HydratedSessionCheckpoint(tool_state=wrap(value)))
-                for value in (1, 2)
+                unchanged_commit(checkpoint=HydratedSessionCheckpoint(tool_state=wrap(value))) for value in (1, 2)
             ]
             assert states[0].turn_commit_hash() == states[1].turn_commit_hash()
 
@@ -173,9 +168,7 @@ class TestTurnCommitHash:
         """The id of an object that is a message or a message part does not count."""
         commits = [with_payload({"kind": "event", "x": [{**thing, "id": value}]}) for value in ("1", "2")]
         assert commits[0].turn_commit_hash() == commits[1].turn_commit_hash()
-        assert with_payload({"kind": "event", "x": [thing]}).turn_commit_hash() == (
-            commits[0].turn_commit_hash()
-        )
+        assert with_payload({"kind": "event", "x": [thing]}).turn_commit_hash() == (commits[0].turn_commit_hash())
 
     @pytest.mark.parametrize(
         "thing",

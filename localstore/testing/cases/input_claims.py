@@ -368,9 +368,7 @@ class TestNothingIsStranded(Conformance):
         world.take_active(owner=dead_owner())
         claim = world.take_active(checkpoint=BEFORE_COMPLETION, owner=living_owner("next"))
         assert claim is not None
-        assert [(found.input_id, found.state) for found in claim.inputs] == [
-            (item.input_id, TurnInputState.ACCEPTED)
-        ]
+        assert [(found.input_id, found.state) for found in claim.inputs] == [(item.input_id, TurnInputState.ACCEPTED)]
 
 
 class TestDeferringOrphans(Conformance):

@@ -29,9 +29,7 @@ Change = Callable[[PendingTurnInputDraft], PendingTurnInputDraft]
 OTHER_CONTENT: dict[str, Change] = {
     "text": lambda draft: replace(draft, input=TurnInput.text("other")),
     "turn": lambda draft: replace(draft, ingress=ActiveTurn("turn-2")),
-    "boundary": lambda draft: replace(
-        draft, ingress=ActiveTurn(TURN, TurnInputCheckpointBoundary.BEFORE_COMPLETION)
-    ),
+    "boundary": lambda draft: replace(draft, ingress=ActiveTurn(TURN, TurnInputCheckpointBoundary.BEFORE_COMPLETION)),
     "ingress": lambda draft: replace(draft, ingress=NextTurn()),
     "more items": lambda draft: replace(draft, input=TurnInput((TextItem("hello"), TextItem("hello")))),
     "image": lambda draft: replace(draft, input=draft.input.with_image_ref("i", b"data")),
@@ -154,9 +152,7 @@ class TestSourceKeyOfInput(Conformance):
         """The stored record comes back in its current state: accepted."""
         first = world.say(active_input("hello", source_key="k"))
         world.take_active()
-        assert world.say(active_input("hello", source_key="k")) == replace(
-            first, state=TurnInputState.ACCEPTED
-        )
+        assert world.say(active_input("hello", source_key="k")) == replace(first, state=TurnInputState.ACCEPTED)
 
     def test_known_gives_a_pending_record_when_its_claim_has_ended(self, world: World) -> None:
         """The current state of an input whose claim expired is pending again."""
@@ -169,9 +165,7 @@ class TestSourceKeyOfInput(Conformance):
         """A cancelled input is not enqueued again by its retry."""
         first = world.say(active_input("hello", source_key="k"))
         world.session.cancel_pending_turn_input(SESSION, first.input_id)
-        assert world.say(active_input("hello", source_key="k")) == replace(
-            first, state=TurnInputState.CANCELLED
-        )
+        assert world.say(active_input("hello", source_key="k")) == replace(first, state=TurnInputState.CANCELLED)
         assert world.pending() == []
 
     def test_known_gives_a_completed_record(self, world: World) -> None:
@@ -180,9 +174,7 @@ class TestSourceKeyOfInput(Conformance):
         claim = world.take_active()
         assert claim is not None
         world.settle(unchanged_commit().completing_turn_input_claim(claim))
-        assert world.say(active_input("hello", source_key="k")) == replace(
-            first, state=TurnInputState.COMPLETED
-        )
+        assert world.say(active_input("hello", source_key="k")) == replace(first, state=TurnInputState.COMPLETED)
         assert world.pending() == []
 
     def test_conflicts_in_terminal_states_too(self, world: World) -> None:
@@ -267,9 +259,7 @@ class TestInputId(Conformance):
         """A known id of a cancelled input gives it as cancelled."""
         first = world.say(active_input("hello", input_id="i"))
         world.session.cancel_pending_turn_input(SESSION, "i")
-        assert world.say(active_input("hello", input_id="i")) == replace(
-            first, state=TurnInputState.CANCELLED
-        )
+        assert world.say(active_input("hello", input_id="i")) == replace(first, state=TurnInputState.CANCELLED)
 
     @pytest.mark.parametrize("change", OTHER_CONTENT)
     def test_known_with_other_content_is_invalid(self, world: World, change: str) -> None:

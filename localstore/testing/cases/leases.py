@@ -268,9 +268,7 @@ class TestReleasingALease(Conformance):
         stale = stale_fences(world)[change]
         before = shown(world)
         world.session.release_session_execution_lease(
-            SessionExecutionLeaseCompletion(
-                stale.session_id, stale.owner, stale.lease_token, stale.fencing_token
-            )
+            SessionExecutionLeaseCompletion(stale.session_id, stale.owner, stale.lease_token, stale.fencing_token)
         )
         assert shown(world) == before
 
@@ -332,6 +330,4 @@ class TestFencing(Conformance):
         back = world.lease()
         assert back.fencing_token > between.fencing_token > old.fencing_token
         with pytest.raises(SessionExecutionLeaseExpired):
-            world.session.commit_runtime_state(
-                append_commit(node("late")).with_session_execution_lease(old.fence())
-            )
+            world.session.commit_runtime_state(append_commit(node("late")).with_session_execution_lease(old.fence()))

@@ -17,9 +17,9 @@ from ... import (
     SessionExecutionLeaseExpired,
     SessionNotFound,
 )
+from .. import children
 from ..backends import Capability
 from ..builders import OTHER, SESSION, append_commit, living_owner, node
-from .. import children
 from .world import HOUR, Conformance, World
 
 PROCESSES = 3
@@ -104,15 +104,11 @@ class TestProcesses(Conformance):
         busy = world.session.try_claim_session_execution_lease(SESSION, living_owner("heir"), HOUR)
         assert isinstance(busy, LeaseBusy)
         assert busy.holder == held
-        outcome = world.session.reclaim_session_execution_lease(
-            SESSION, living_owner("heir"), held.fence(), HOUR
-        )
+        outcome = world.session.reclaim_session_execution_lease(SESSION, living_owner("heir"), held.fence(), HOUR)
         assert isinstance(outcome, LeaseAcquired)
         assert outcome.lease.fencing_token > held.fencing_token
         with pytest.raises(SessionExecutionLeaseExpired):
-            world.session.commit_runtime_state(
-                append_commit(node("late")).with_session_execution_lease(held.fence())
-            )
+            world.session.commit_runtime_state(append_commit(node("late")).with_session_execution_lease(held.fence()))
 
     def test_racing_for_a_dead_holder_s_lease_have_one_winner(self, world: World, workers: Workers) -> None:
         """Of processes that reclaim at the same time exactly one wins."""
@@ -120,9 +116,7 @@ class TestProcesses(Conformance):
         outcomes = workers.at_once(world, children.reclaim_lease_as, held.fence())
         winners = [outcome.lease for outcome in outcomes if isinstance(outcome, LeaseAcquired)]
         assert len(winners) == 1
-        assert [outcome.holder for outcome in outcomes if isinstance(outcome, LeaseBusy)] == (
-            winners * (PROCESSES - 1)
-        )
+        assert [outcome.holder for outcome in outcomes if isinstance(outcome, LeaseBusy)] == (winners * (PROCESSES - 1))
 
     def test_keep_what_a_killed_process_wrote(self, world: World) -> None:
         """What a call returned survives the death of its process, and claims of the dead are free."""
@@ -134,9 +128,7 @@ class TestProcesses(Conformance):
         inputs = world.take_active(owner=living_owner("heir"))
         assert inputs is not None
 
-    def test_committing_from_one_revision_have_one_winner_a_round(
-        self, world: World, workers: Workers
-    ) -> None:
+    def test_committing_from_one_revision_have_one_winner_a_round(self, world: World, workers: Workers) -> None:
         """Of processes that commit from one revision exactly one wins; losers get expected and actual."""
         fence = world.fence()
         rounds = workers.at_once(world, children.commit_rounds, fence, 20)
@@ -144,9 +136,7 @@ class TestProcesses(Conformance):
             won = [result for result in results if isinstance(result, RuntimeCommitResult)]
             lost = [result for result in results if isinstance(result, HeadRevisionConflict)]
             assert [result.head_revision for result in won] == [revision + 1]
-            assert [(error.expected, error.actual) for error in lost] == (
-                [(revision, revision + 1)] * (PROCESSES - 1)
-            )
+            assert [(error.expected, error.actual) for error in lost] == ([(revision, revision + 1)] * (PROCESSES - 1))
         assert len(world.node_ids()) == 20
 
     def test_enqueueing_lose_nothing(self, world: World, workers: Workers) -> None:
@@ -179,7 +169,7 @@ def _child(world: World, task: Callable[..., Any]) -> Any:
     opener = world.backend.opener(world.store)
     assert opener is not None
     context = multiprocessing.get_context("spawn")
-    mine, theirs = context.Pipe(duplex=False)
+    mine, theirs = context.Pipe()
     child = context.Process(target=children.until_killed, args=(opener, world.clock, task, theirs))
     child.start()
     theirs.close()
@@ -199,5 +189,3 @@ def die_holding_the_lease(world: World) -> Any:
 def die_after_writing(world: World) -> None:
     """Let a process write something of everything and be killed."""
     _child(world, children.write_and_claim)
-
-

@@ -55,9 +55,7 @@ class TestRaces(Conformance):
     def test_for_the_lease_have_one_winner(self, world: World) -> None:
         """Of claimants at the same time exactly one acquires the lease, and the others see its holder."""
         outcomes = at_once(
-            lambda number: world.handle().try_claim_session_execution_lease(
-                SESSION, owner(f"w{number}"), HOUR
-            )
+            lambda number: world.handle().try_claim_session_execution_lease(SESSION, owner(f"w{number}"), HOUR)
         )
         winners = [outcome.lease for outcome in outcomes if isinstance(outcome, LeaseAcquired)]
         assert len(winners) == 1
@@ -70,17 +68,15 @@ class TestRaces(Conformance):
         for revision in range(10):
             results = at_once(
                 lambda number, at=revision: world.handle().commit_runtime_state(  # type: ignore[misc]
-                    append_commit(
-                        node(f"n{at}-{number}"), expected_head_revision=at
-                    ).with_session_execution_lease(fence)
+                    append_commit(node(f"n{at}-{number}"), expected_head_revision=at).with_session_execution_lease(
+                        fence
+                    )
                 )
             )
             won = [result for result in results if isinstance(result, RuntimeCommitResult)]
             lost = [result for result in results if isinstance(result, HeadRevisionConflict)]
             assert [result.head_revision for result in won] == [revision + 1]
-            assert [(error.expected, error.actual) for error in lost] == (
-                [(revision, revision + 1)] * (THREADS - 1)
-            )
+            assert [(error.expected, error.actual) for error in lost] == ([(revision, revision + 1)] * (THREADS - 1))
         assert len(world.node_ids()) == 10
 
     def test_of_one_stamped_turn_commit_it_once(self, world: World) -> None:
@@ -121,9 +117,9 @@ class TestRaces(Conformance):
             assert isinstance(outcome, LeaseAcquired)
             for count in range(5):
                 handle.commit_runtime_state(
-                    append_commit(
-                        node(f"{session_id}-{count}"), session_id=session_id
-                    ).with_session_execution_lease(outcome.lease.fence())
+                    append_commit(node(f"{session_id}-{count}"), session_id=session_id).with_session_execution_lease(
+                        outcome.lease.fence()
+                    )
                 )
             head = handle.load_session_head()
             assert head is not None
@@ -157,13 +153,9 @@ class TestQueueRaces(Conformance):
 
     def test_of_one_source_key_store_it_once(self, world: World) -> None:
         """A retry storm with one source key stores one input and one batch."""
-        inputs = at_once(
-            lambda number: world.handle().enqueue_pending_turn_input(next_input("same", source_key="k"))
-        )
+        inputs = at_once(lambda number: world.handle().enqueue_pending_turn_input(next_input("same", source_key="k")))
         assert inputs == [inputs[0]] * THREADS
-        batches = at_once(
-            lambda number: world.handle().enqueue_queued_work(wake(f"{number}", source_key="k"))
-        )
+        batches = at_once(lambda number: world.handle().enqueue_queued_work(wake(f"{number}", source_key="k")))
         assert batches == [batches[0]] * THREADS
         assert len(world.pending()) == len(world.queued()) == 1
 
@@ -212,9 +204,7 @@ class TestQueueRaces(Conformance):
             handle = world.handle()
             for count in range(10):
                 if number == 0:
-                    handle.commit_runtime_state(
-                        append_commit(node(f"n{count}")).with_session_execution_lease(fence)
-                    )
+                    handle.commit_runtime_state(append_commit(node(f"n{count}")).with_session_execution_lease(fence))
                     continue
                 head = handle.load_session_head()
                 if head is not None:

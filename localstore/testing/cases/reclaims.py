@@ -129,9 +129,7 @@ class TestReclaimingFromTheDead(Conformance):
         lease = self.dead_lease(world)
         reclaim(world, lease.fence())
         with pytest.raises(SessionExecutionLeaseExpired):
-            world.session.commit_runtime_state(
-                append_commit(node("a")).with_session_execution_lease(lease.fence())
-            )
+            world.session.commit_runtime_state(append_commit(node("a")).with_session_execution_lease(lease.fence()))
         with pytest.raises(SessionExecutionLeaseExpired):
             world.session.renew_session_execution_lease(lease.fence(), HOUR)
 
@@ -185,9 +183,7 @@ class TestReclaimingFromTheDead(Conformance):
             handle = world.handle()
             gate.wait()
             outcomes.append(
-                handle.reclaim_session_execution_lease(
-                    SESSION, living_owner(f"c{number}"), lease.fence(), HOUR
-                )
+                handle.reclaim_session_execution_lease(SESSION, living_owner(f"c{number}"), lease.fence(), HOUR)
             )
 
         threads = [threading.Thread(target=race, args=(number,)) for number in range(8)]

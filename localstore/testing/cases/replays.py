@@ -147,9 +147,7 @@ class TestReplay(Conformance):
         """Every stamped turn stays known."""
         results = [world.settle(stamped(unchanged_commit(), f"t{number}")) for number in range(50)]
         for number in range(50):
-            assert world.session.commit_runtime_state(stamped(unchanged_commit(), f"t{number}")) == (
-                results[number]
-            )
+            assert world.session.commit_runtime_state(stamped(unchanged_commit(), f"t{number}")) == (results[number])
         assert world.read().head_revision == 50
 
     def test_of_the_same_turn_on_a_newer_head_is_recognised_by_its_hash(self, world: World) -> None:

@@ -206,9 +206,7 @@ class TestDeleteSession(Conformance):
     def test_removes_everything_of_the_session(self, world: World) -> None:
         """A session made again starts empty: no graph, lease, queues, input, stamps or source keys are left."""
         checkpoint = HydratedSessionCheckpoint(execution_state=b"state")
-        world.settle(
-            stamped(append_commit(node("a"), checkpoint=checkpoint, usage_deltas=(usage("s", "m"),)))
-        )
+        world.settle(stamped(append_commit(node("a"), checkpoint=checkpoint, usage_deltas=(usage("s", "m"),))))
         world.queue(wake("w", source_key="k"))
         first = world.say(active_input("in", turn_id="other", source_key="k"))
         world.store.delete_session(SESSION)

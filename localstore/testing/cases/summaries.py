@@ -167,7 +167,7 @@ class TestSummary(Conformance):
         """A re-committed node is back, and last in commit order."""
         world.append(said("a", None, "first"), said("b", "a", "second"))
         world.session.tombstone_nodes(("a",))
-        world.append(said("a", "b", "again"))
+        world.append(said("a", None, "again"))
         line = world.summary()
         assert (line.first_user_message, line.user_message_count) == ("second", 2)
         world.session.tombstone_nodes(("b",))

@@ -188,9 +188,7 @@ class TestGarbageCollection(Conformance):
         old = world.read().checkpoint
         world.settle(
             unchanged_commit(
-                checkpoint=HydratedSessionCheckpoint(
-                    tool_state_ref=old.tool_state_ref, execution_state=b"new"
-                )
+                checkpoint=HydratedSessionCheckpoint(tool_state_ref=old.tool_state_ref, execution_state=b"new")
             )
         )
         assert world.session.gc_unreachable() == GcReport(1, 3, 3)

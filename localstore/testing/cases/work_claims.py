@@ -283,9 +283,7 @@ class TestClaimingByBatchIds(Conformance):
             SESSION, world.fence(), WORKER, boundary, MINUTE, names
         )
 
-    def nothing(
-        self, world: World, names: Sequence[str], boundary: QueuedWorkClaimBoundary = IDLE
-    ) -> None:
+    def nothing(self, world: World, names: Sequence[str], boundary: QueuedWorkClaimBoundary = IDLE) -> None:
         """The claim is None and nothing is claimed."""
         world.fence()
         before = world.everything()

@@ -168,13 +168,20 @@ class World:
         return [item.session_id for item in self.store.list_sessions()]
 
     def everything(self) -> dict[str, object]:
-        """All that any read shows of any session, but for sizes: equal before and after a call that does nothing."""
-        sessions = tuple(replace(item, size_bytes=0) for item in self.store.list_sessions())
-        seen: dict[str, object] = {"sessions": sessions}
-        for item in sessions:
-            for name, found in _everything_of(self.handle(item.session_id), item.session_id).items():
-                seen[f"{name} of {item.session_id}"] = found
-        return seen
+        """All that any read shows of any session: equal before and after a call that does nothing."""
+        return observe(self.store)
+
+
+def observe(store: StoreFace) -> dict[str, object]:
+    """All that any read shows of any session of a store, but for sizes on disk."""
+    sessions = tuple(replace(item, size_bytes=0) for item in store.list_sessions())
+    seen: dict[str, object] = {"sessions": sessions}
+    for item in sessions:
+        session = store.open_session(item.session_id)
+        assert session is not None
+        for name, found in _everything_of(session, item.session_id).items():
+            seen[f"{name} of {item.session_id}"] = found
+    return seen
 
 
 def _everything_of(session: RuntimePersistence, session_id: str) -> dict[str, object]:

@@ -67,9 +67,7 @@ def _bare(script: list[Turn]) -> Contestant:
 
 def run(bench: Bench) -> list[Figure]:
     script = list(turns(bench.scale.of(600, 200)))
-    spreads = interleave(
-        {"localstore": _commits(script), "bare": _bare(script)}, bench.place, bench.scale.of(5, 2)
-    )
+    spreads = interleave({"localstore": _commits(script), "bare": _bare(script)}, bench.place, bench.scale.of(5, 2))
     ours, bare = spreads["localstore"], spreads["bare"]
     against = "bare write and fdatasync"
     return [

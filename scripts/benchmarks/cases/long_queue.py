@@ -38,9 +38,7 @@ def _queue(root: Path, count: int) -> Iterator[tuple[SessionStore, SessionExecut
         session = store.create_session(SESSION)
         for index in range(count):
             wake = ProcessWake({"index": index, "reason": "a tool has finished"})
-            draft = QueuedWorkBatchDraft(
-                SESSION, DeliveryPolicy.EARLIEST_SAFE_BOUNDARY, SlotPolicy.EXCLUSIVE, (wake,)
-            )
+            draft = QueuedWorkBatchDraft(SESSION, DeliveryPolicy.EARLIEST_SAFE_BOUNDARY, SlotPolicy.EXCLUSIVE, (wake,))
             session.enqueue_queued_work(draft)
     with LocalStore(root, durability=Durability.PROCESS) as store:
         session = store.create_session(SESSION)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from ..apart import ready, together
 from ..figures import Bench, Figure
@@ -46,8 +46,8 @@ def _gaps(bench: Bench, kind_name: str) -> float:
         arguments = {"kind_name": kind_name, "root": str(directory), "milliseconds": bench.scale.of(3_000, 1_500)}
         with opened(kind_of(kind_name), directory, flushed=False) as store:
             store.session(SESSION)
-        held = sorted(each for found in together(fight, [arguments] * PROCESSES) for each in found)
-    gaps = [later[0] - earlier[1] for earlier, later in zip(held, held[1:], strict=False)]
+        held: list[list[int]] = sorted(each for found in together(fight, [arguments] * PROCESSES) for each in found)
+    gaps = [later[0] - earlier[1] for earlier, later in pairwise(held)]
     if not gaps or min(gaps) < 0:
         raise NotThereError(f"{kind_name}: two processes held the lease at once, or nobody did")
     return statistics.median(gaps) / 1e6

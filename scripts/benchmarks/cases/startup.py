@@ -35,8 +35,9 @@ def run(bench: Bench) -> list[Figure]:
         "bare": [sys.executable, "-c", "pass"],
         "import": [sys.executable, "-c", "import localstore"],
     }
-    if importlib.util.find_spec("localstore.cli") is not None:
-        commands["help"] = [sys.executable, "-m", "localstore.cli", "--help"]
+    command = Path(sys.executable).with_name("localstore")
+    if command.exists() and importlib.util.find_spec("localstore.cli") is not None:
+        commands["help"] = [str(command), "--help"]
     found = _medians(commands, bench.scale.of(15, 7))
     figures = [Figure("import localstore, beyond a bare interpreter", "ms", found["import"] - found["bare"], goal=60.0)]
     if "help" in found:

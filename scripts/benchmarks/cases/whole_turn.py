@@ -54,7 +54,9 @@ def run(bench: Bench) -> list[Figure]:
         ours, theirs = spreads["localstore"], spreads["SQLite"]
         against = f"SQLite {synchronous}"
         found += [
-            Figure(f"whole turn, {durability}: mean, open and close included", "us", ours.mean, against, theirs.mean, goal),
+            Figure(
+                f"whole turn, {durability}: mean, open and close included", "us", ours.mean, against, theirs.mean, goal
+            ),
             Figure("  median", "us", ours.median, against, theirs.median),
             Figure("  99th percentile", "us", ours.p99, against, theirs.p99),
         ]

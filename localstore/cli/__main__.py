@@ -1,0 +1,7 @@
+"""`python -m localstore.cli`."""
+
+import sys
+
+from . import main
+
+sys.exit(main())

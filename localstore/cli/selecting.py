@@ -1,0 +1,55 @@
+"""Which session is meant, and looking at what the handle of one does not tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from .exits import ExitCode
+from .invocation import CommandFailure
+
+if TYPE_CHECKING:
+    from ..machine.decision import View
+    from ..session import SessionStore
+    from ..store import Store
+
+R = TypeVar("R")
+
+SessionArgument = Annotated[
+    str,
+    typer.Argument(metavar="SESSION", show_default=False, help="Its id, its name, or the beginning of either."),
+]
+
+_SHOWN = 5
+
+
+def select(store: Store, given: str) -> SessionStore:
+    """The session whose id is `given`, else whose name is, else the only one whose id or name begins so."""
+    if not given or len(given) > 1024:
+        raise CommandFailure("a session is named by 1 to 1,024 characters", ExitCode.USAGE)
+    session = store.open_session(given)
+    if session is not None:
+        return session
+    found = store.list_sessions()
+    fitting = [row for row in found if row.session_name == given] or [
+        row for row in found if row.session_id.startswith(given) or row.session_name.startswith(given)
+    ]
+    if len(fitting) > 1:
+        named = ", ".join(repr(row.session_id) for row in fitting[:_SHOWN])
+        more = f" and {len(fitting) - _SHOWN} more" if len(fitting) > _SHOWN else ""
+        raise CommandFailure(
+            f"{given!r} fits {len(fitting)} sessions: {named}{more}; give more of the id", ExitCode.USAGE
+        )
+    session = store.open_session(fitting[0].session_id) if fitting else None
+    if session is None:
+        raise CommandFailure(f"no session fits {given!r}; see: localstore ls", ExitCode.NOT_FOUND)
+    return session
+
+
+def look(store: Store, session_id: str, view: View[R]) -> R:
+    """What `view` sees of the session's state: claims, for one, which the contract's lists leave out."""
+    keeper = store._sessions.find(session_id)
+    if keeper is None:
+        raise CommandFailure(f"session {session_id!r} was deleted meanwhile", ExitCode.NOT_FOUND)
+    return keeper.read(view)

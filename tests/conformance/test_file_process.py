@@ -1,0 +1,14 @@
+"""The store on files, Durability.PROCESS."""
+
+from pathlib import Path
+
+import pytest
+
+from files import Files
+from localstore import Durability
+from localstore.testing.suite import *  # noqa: F403
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Files:
+    return Files(tmp_path / "store", Durability.PROCESS)
