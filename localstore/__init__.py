@@ -1,5 +1,7 @@
 """Plain-file, durable session storage for AI agents: one machine, no database, readable with `cat`."""
 
+from typing import TYPE_CHECKING
+
 from .attachments import SessionScopedAttachmentStore
 from .contract.attachments import (
     AttachmentCreateMeta,
@@ -151,7 +153,33 @@ from .local import LocalStore
 from .memory import InMemoryStore
 from .session import SessionStore
 
+if TYPE_CHECKING:
+    from .aio import (
+        AsyncAttachmentStore,
+        AsyncLocalStore,
+        AsyncSessionScopedAttachmentStore,
+        AsyncSessionStore,
+    )
+
+_ASYNC = frozenset(
+    {"AsyncAttachmentStore", "AsyncLocalStore", "AsyncSessionScopedAttachmentStore", "AsyncSessionStore"}
+)
+
+
+def __getattr__(name: str) -> object:
+    # asyncio doubles the time of the import, which those who call synchronously are spared.
+    if name in _ASYNC:
+        from . import aio
+
+        return getattr(aio, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
+    "AsyncAttachmentStore",
+    "AsyncLocalStore",
+    "AsyncSessionScopedAttachmentStore",
+    "AsyncSessionStore",
     "SessionScopedAttachmentStore",
     "InMemoryStore",
     "LocalStore",

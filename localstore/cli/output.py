@@ -67,17 +67,18 @@ def json_object(record: str, fields: Mapping[str, Any]) -> None:
         stream.flush()
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()) -> None:
-    """A table; `right` names the columns with numbers. The last column is cut where a terminal ends."""
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[str] = (), flexible: Iterable[str] = ()
+) -> None:
+    """A table. On a terminal the `flexible` columns are cut where it is too narrow; elsewhere nothing is."""
     cells = [[clean(cell) for cell in row] for row in rows]
-    numbers = frozenset(right)
     if sys.stdout.isatty():
-        _draw(columns, cells, numbers)
+        _draw(columns, cells, frozenset(numbers), frozenset(flexible))
     else:
-        _lay_out(columns, cells, numbers)
+        _lay_out(columns, cells, frozenset(numbers))
 
 
-def _draw(columns: Sequence[str], rows: list[list[str]], numbers: frozenset[str]) -> None:
+def _draw(columns: Sequence[str], rows: list[list[str]], numbers: frozenset[str], flexible: frozenset[str]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -85,12 +86,9 @@ def _draw(columns: Sequence[str], rows: list[list[str]], numbers: frozenset[str]
 
     drawn = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in columns:
-        is_last = name == columns[-1]
-        drawn.add_column(
-            name, justify="right" if name in numbers else "left", no_wrap=True, overflow="ellipsis", ratio=1 * is_last
-        )
+        drawn.add_column(name, justify="right" if name in numbers else "left", no_wrap=name not in flexible)
     for row in rows:
-        drawn.add_row(*map(Text, row))
+        drawn.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in row))
     Console().print(drawn)
 
 
@@ -106,9 +104,9 @@ def _lay_out(columns: Sequence[str], rows: list[list[str]], numbers: frozenset[s
         print("  ".join(padded).rstrip())
 
 
-def facts(pairs: Iterable[tuple[str, str]]) -> None:
+def pairs(named: Iterable[tuple[str, str]]) -> None:
     """Lines of a name and what is to be said of it, one below the other."""
-    told = [(name, clean(text)) for name, text in pairs]
+    told = [(name, clean(text)) for name, text in named]
     width = max((len(name) for name, _ in told), default=0)
     for name, text in told:
         print(f"{name:<{width}}  {text}".rstrip())
@@ -127,5 +125,5 @@ def size(count: int) -> str:
 
 
 def when(epoch_ms: int) -> str:
-    """A moment in local time, to the second; empty where none is known."""
-    return f"{datetime.fromtimestamp(epoch_ms / 1000):%Y-%m-%d %H:%M:%S}" if epoch_ms else ""  # noqa: DTZ006 - local
+    """A moment in local time, to the minute; empty where none is known."""
+    return f"{datetime.fromtimestamp(epoch_ms / 1000):%Y-%m-%d %H:%M}" if epoch_ms else ""  # noqa: DTZ006 - local

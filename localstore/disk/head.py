@@ -91,6 +91,7 @@ class Head:
     summary: Summary = Summary()  # noqa: RUF009 - frozen, so sharing it is safe
     floor_seq: int = 0
     tombstone_count: int = 0
+    revived_count: int = 0
     dangling_count: int = 0
     settled_input_count: int = 0
     lease: HeldLease | None = None
@@ -172,6 +173,7 @@ _SAME = (
     "summary",
     "floor_seq",
     "tombstone_count",
+    "revived_count",
     "dangling_count",
     "settled_input_count",
     "lease",

@@ -126,8 +126,9 @@ class Journal:
         data = system.pread(self.fd, size, 0)
         self._allocated = len(data)
         end = data.find(b"\n")
-        if end < 0:
-            # The header is written with the first record: a journal without a whole one holds nothing.
+        if end < 0 or check_line(data[:end]) is None:
+            # The header is written with the first record: a journal without a whole one holds nothing, unless what
+            # stands behind it proves that it was whole once.
             self._judge(data, 0, boot)
             return []
         self._check_header(data[:end], header)
@@ -156,8 +157,13 @@ class Journal:
         rest = data[self.offset - start :]
         if b"\n" in rest and rest[:1] != b"\0":
             raise CorruptRecord(self.path, f"the record at offset {self.offset} is damaged")
+        self.torn = len(rest.rstrip(b"\0"))
         self._allocated = max(self._allocated, start + len(data))
         return records
+
+    def judge_again(self, boot: str) -> None:
+        """Under the lock: judge what stands behind the last whole record, which may have been a write under way."""
+        self._judge(system.pread(self.fd, system.size(self.fd) - self.offset, self.offset), 0, boot)
 
     def _scan(self, data: bytes, at: int) -> list[Record]:
         """Accept whole records from `data[at:]`, which stands at `self.offset` of the file."""
@@ -185,7 +191,7 @@ class Journal:
         if not self.torn:
             return
         expected = self.last_seq + 1
-        problem = f"record {expected} at offset {at} is damaged or missing"
+        problem = f"record {expected} at offset {self.offset} is damaged or missing"
         for line in rest.split(b"\n"):
             later = _parse(line.strip(b"\0"))
             if later is None or later["seq"] < expected:

@@ -219,8 +219,10 @@ class FileKeeper:
         if loaded is None or not self._is_same(loaded):
             self._unload()
             loaded = self._load(write=write)
-        elif loaded.journal is None:
-            loaded.journal = attach_journal(self.folder, loaded, write=True)
+        elif loaded.journal is None or loaded.journal.offset == 0:
+            # At rest when it was loaded, or its journal had just been made.
+            if loaded.journal is None:
+                loaded.journal = attach_journal(self.folder, loaded, write=True)
             if loaded.journal is not None:
                 replay(loaded, loaded.journal.read_all(loaded.header(), self._boot()))
         else:
@@ -281,6 +283,7 @@ class FileKeeper:
             journal = Journal(path, system.open_write(path, True, True), seq, prev)
             loaded.journal = journal
         if journal.torn:
+            journal.judge_again(boot)
             quarantine_tail(self.folder, journal)
         if journal.offset == 0:
             line = header_line(loaded.header()) + line

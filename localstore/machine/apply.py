@@ -150,7 +150,7 @@ def _committed(state: SessionState, recent: Recent, event: ev.Committed, at_ms: 
     previous = state.leaf_node_id
     if event.replaces_graph:
         state.floor_seq = state.seq
-        state.tombstone_count = 0
+        state.tombstone_count = state.revived_count = 0
     for node in event.nodes:
         recent.add(NodeFact(state.seq, node))
     for node_id in event.dangling:
@@ -172,6 +172,7 @@ def _committed(state: SessionState, recent: Recent, event: ev.Committed, at_ms: 
     state.revision = event.revision
     state.leaf_node_id = event.leaf_node_id
     state.tombstone_count -= event.revived
+    state.revived_count += event.revived
     state.dangling_count += len(event.dangling)
     state.summary = event.summary
     state.checkpoint_ref = event.checkpoint_ref

@@ -96,6 +96,8 @@ class SessionState:
     summary: Summary = field(default_factory=Summary)
     floor_seq: int = 0
     tombstone_count: int = 0
+    revived_count: int = 0
+    """Nodes that were hidden and committed again, since the graph was replaced or vacuumed last."""
     dangling_count: int = 0
     settled_input_count: int = 0
 

@@ -146,5 +146,5 @@ def vacuum_report(state: SessionState) -> VacuumReport:
 def note_vacuumed(state: SessionState) -> None:
     """Carry a vacuum out on the state: what was hidden may still be named as a parent."""
     state.dangling_count += state.tombstone_count
-    state.tombstone_count = 0
+    state.tombstone_count = state.revived_count = 0
     state.settled_input_count = 0

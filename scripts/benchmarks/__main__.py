@@ -45,7 +45,7 @@ def _run(chosen: list[Case], found: list[Place], scale: Scale) -> Report:
     report = Report(scale.quick, [place.file_system for place in found])
     for number, place in enumerate(found):
         with fresh_directory(place.directory) as directory:
-            bench = Bench(directory, scale)
+            bench = Bench(directory, scale, place.device)
             for case in chosen:
                 if case.once and number:
                     continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 
 from .figures import Figure
@@ -17,14 +16,11 @@ def _rows(report: Report, file_system: str) -> list[tuple[str, Figure]]:
     """The figures with a goal, each with the text that names it."""
     rows: list[tuple[str, Figure]] = []
     for result in report.results:
-        if result.file_system != file_system:
-            continue
-        above = ""
-        for figure in result.figures:
-            above = above if figure.what.startswith(" ") else figure.what
-            if figure.goal is not None:
-                what = figure.what if not figure.what.startswith(" ") else f"{above}:{figure.what[1:]}"
-                rows.append((f"{what}, against {figure.against}" if figure.against else what, figure))
+        if result.file_system == file_system:
+            for figure in result.figures:
+                if figure.goal is not None:
+                    what = figure.what.replace("  ", "... ", 1) if figure.what.startswith(" ") else figure.what
+                    rows.append((f"{what} / {figure.against}" if figure.against else what, figure))
     return rows
 
 
@@ -37,20 +33,18 @@ def draw(report: Report, path: Path) -> None:
 
     file_system = report.file_systems[0]
     rows = _rows(report, file_system)
-    figure, axes = pyplot.subplots(figsize=(11, 1.6 + 0.42 * len(rows)), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(13, 1.4 + 0.3 * len(rows)), layout="constrained")
     for at, (_, row) in enumerate(rows):
-        used = row.of_goal or 0.0
-        axes.barh(at, min(used, _LONGEST), color=_GREEN if row.met else _RED, height=0.62)
-        axes.text(
-            min(used, _LONGEST) + 0.02, at, f"{measured_text(row)}  (goal: {goal_text(row)})", va="center", size=8
-        )
+        axes.barh(at, min(row.of_goal or 0.0, _LONGEST), color=_GREEN if row.met else _RED, height=0.62)
+        axes.text(_LONGEST + 0.05, at, f"{measured_text(row)} (goal: {goal_text(row)})", va="center", size=8)
     axes.axvline(1.0, color="black", linewidth=1)
-    axes.set_yticks(range(len(rows)), [textwrap.shorten(what, 95) for what, _ in rows], size=8)
-    axes.set_xlim(0, _LONGEST + 0.9)
-    axes.set_xticks([0, 0.5, 1, 1.5, 2], ["0", "half the goal", "the goal", "", "twice"])
-    axes.invert_yaxis()
+    axes.set_yticks(range(len(rows)), [what for what, _ in rows], size=8)
+    axes.set_xlim(0, _LONGEST)
+    axes.set_xticks([0, 1, 2], ["0", "the goal", "twice the goal"], size=8)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    quick = " (quick)" if report.quick else ""
-    axes.set_title(f"localstore on {file_system}{quick}: how much of each goal is used up; shorter is better", size=10)
+    quick = ", quick" if report.quick else ""
+    title = f"How much of each goal is used up (shorter is better). localstore on {file_system}{quick}"
+    figure.suptitle(title, size=10, x=0.01, ha="left")
     figure.savefig(path)
     pyplot.close(figure)

@@ -55,8 +55,12 @@ class Scale:
 
 @dataclass(slots=True)
 class Bench:
-    """What a case is given: where to measure, how much, and what an earlier case left for it."""
+    """What a case is given: where to measure, how much, and what an earlier case left for it.
+
+    `device` is the block device that nothing else writes to meanwhile, if there is one.
+    """
 
     place: Path
     scale: Scale
+    device: str | None = None
     prepared: dict[str, Path] = field(default_factory=dict)

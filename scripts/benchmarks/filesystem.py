@@ -23,24 +23,34 @@ _UNMOUNT_TRIES = 50
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A directory to measure in, and the file system it is on, as the table names it."""
+    """A directory to measure in, and the file system it is on, as the table names it.
+
+    `device` is its block device where nothing else writes to it.
+    """
 
     file_system: str
     directory: Path
+    device: str | None = None
+
+
+def _mount_of(directory: Path) -> tuple[str, str]:
+    """Type and device of the file system that `directory` is on."""
+    path = directory.resolve()
+    mounts = [mount for mount in psutil.disk_partitions(all=True) if path.is_relative_to(mount.mountpoint)]
+    if not mounts:
+        return "unknown file system", ""
+    mount = max(mounts, key=lambda found: len(found.mountpoint))
+    return mount.fstype, mount.device
 
 
 def describe(directory: Path) -> str:
     """The file system of `directory` in words: `ext4 without a journal`, `xfs`, `tmpfs (memory)`."""
-    path = directory.resolve()
-    mounts = [mount for mount in psutil.disk_partitions(all=True) if path.is_relative_to(mount.mountpoint)]
-    if not mounts:
-        return "unknown file system"
-    mount = max(mounts, key=lambda found: len(found.mountpoint))
-    if mount.fstype in {"tmpfs", "ramfs"}:
-        return f"{mount.fstype} (memory)"
-    if mount.fstype == "ext4":
-        return f"ext4 {'with' if _has_journal(mount.device) else 'without'} a journal"
-    return str(mount.fstype)
+    kind, device = _mount_of(directory)
+    if kind in {"tmpfs", "ramfs"}:
+        return f"{kind} (memory)"
+    if kind == "ext4":
+        return f"ext4 {'with' if _has_journal(device) else 'without'} a journal"
+    return kind
 
 
 def _has_journal(device: str) -> bool:
@@ -98,7 +108,7 @@ def journalled_ext4(under: Path) -> Iterator[Place | str]:
             yield f"no image could be mounted: {said}"
             return
         try:
-            yield Place("ext4 with a journal (loop-mounted image)", mounted)
+            yield Place("ext4 with a journal (loop-mounted image)", mounted, _mount_of(mounted)[1])
         finally:
             _unmount(mounted)
     finally:

@@ -1,0 +1,140 @@
+"""The benchmark measures what it says: both turns do the same work, and what is missing afterwards is noticed."""
+
+import sqlite3
+
+import pytest
+
+from scripts.benchmarks.cases.whole_turn import SESSION, contestant
+from scripts.benchmarks.figures import Figure
+from scripts.benchmarks.kinds import OURS, SQLITE, kind_of
+from scripts.benchmarks.rounds import interleave
+from scripts.benchmarks.sqlite_schema import FILE_NAME
+from scripts.benchmarks.stores import NotThereError, opened, verify_turns, whole_turn
+from scripts.benchmarks.workload import branching_turns, turns
+
+KINDS = pytest.mark.parametrize("kind", [kind_of(OURS), kind_of(SQLITE)], ids=[OURS, SQLITE])
+
+
+def play(kind, root, script):
+    with opened(kind, root, flushed=True) as store:
+        session = store.session(SESSION)
+        for turn in script:
+            whole_turn(session, turn)
+
+
+def test_a_round_of_each_is_played_and_verified(tmp_path):
+    script = list(turns(3))
+    rounds = {name: contestant(kind_of(name), script, flushed=False) for name in (OURS, SQLITE)}
+    spreads = interleave(rounds, tmp_path, 2)
+    assert {name: len(spread.samples) for name, spread in spreads.items()} == {OURS: 6, SQLITE: 6}
+    assert all(spread.mean >= 0 and spread.p99 >= spread.median for spread in spreads.values())
+    assert list(tmp_path.iterdir()) == []
+
+
+@KINDS
+def test_a_turn_that_was_not_written_is_noticed(kind, tmp_path):
+    script = list(turns(3))
+    play(kind, tmp_path, script[:2])
+    verify_turns(kind, tmp_path, SESSION, script[:2])
+    with pytest.raises(NotThereError):
+        verify_turns(kind, tmp_path, SESSION, script)
+
+
+@KINDS
+def test_an_input_that_waits_is_noticed(kind, tmp_path):
+    script = list(turns(2))
+    play(kind, tmp_path, script[:1])
+    with opened(kind, tmp_path, flushed=True) as store:
+        store.session(SESSION).enqueue(script[1])
+    with pytest.raises(NotThereError, match="wait"):
+        verify_turns(kind, tmp_path, SESSION, script[:1])
+
+
+@KINDS
+def test_reads_give_what_was_committed(kind, tmp_path):
+    script = list(branching_turns(6, 10, depth=20))
+    play(kind, tmp_path, script)
+    nodes = {node.node_id: node for turn in script for node in turn.nodes}
+    path = [nodes[script[-1].leaf]]
+    while path[-1].parent_node_id is not None:
+        path.append(nodes[path[-1].parent_node_id])
+    assert len(path) == 20
+    with opened(kind, tmp_path, flushed=False) as store:
+        session = store.session(SESSION)
+        assert session.load_all() == list(nodes.values())
+        assert session.load_path() == path[::-1]
+        assert (session.read_all(), session.read_path()) == (60, 20)
+        assert session.load_node(script[2].leaf) == nodes[script[2].leaf]
+        assert session.load_node("unknown") is None
+        assert store.list_sessions() == [(SESSION, script[0].nodes[0].payload["message"]["content"], 60)]
+
+
+@KINDS
+def test_the_same_turn_again_changes_nothing(kind, tmp_path):
+    script = list(turns(2))
+    play(kind, tmp_path, script)
+    with opened(kind, tmp_path, flushed=True) as store:
+        session = store.session(SESSION)
+        session.enqueue(script[1])
+        assert session.claim_lease()
+        assert session.commit(script[1]) == 2
+        session.release()
+    verify_turns(kind, tmp_path, SESSION, script)
+
+
+def test_sqlite_refuses_a_node_that_is_there_and_keeps_its_state(tmp_path):
+    first, second = turns(2)
+    play(kind_of(SQLITE), tmp_path, [first])
+    with opened(kind_of(SQLITE), tmp_path, flushed=True) as store:
+        session = store.session(SESSION)
+        assert session.claim_lease()
+        twice = type(second)(**{name: getattr(second, name) for name in second.__slots__} | {"nodes": first.nodes})
+        with pytest.raises(sqlite3.IntegrityError):
+            session.commit(twice)
+        session.release()
+    verify_turns(kind_of(SQLITE), tmp_path, SESSION, [first])
+
+
+@KINDS
+def test_a_lease_that_another_holds_is_not_granted(kind, tmp_path, monkeypatch):
+    with opened(kind, tmp_path, flushed=False) as store, opened(kind, tmp_path, flushed=False) as other:
+        holder, waiter = store.session(SESSION), other.session(SESSION)
+        assert holder.claim_lease()
+        monkeypatch.setattr("scripts.benchmarks.sqlite_turn._OWNER", "another worker")
+        if kind.name == OURS:
+            monkeypatch.setattr(waiter, "_owner", type(waiter._owner).opaque("another worker", "1"))
+        assert not waiter.claim_lease()
+        holder.release()
+        assert waiter.claim_lease()
+        waiter.release()
+
+
+def test_sqlite_flushes_enqueues_and_commits_but_no_claims(tmp_path):
+    (turn,) = turns(1)
+    with opened(kind_of(SQLITE), tmp_path, flushed=True) as store:
+        session = store.session(SESSION)
+
+        def after(step):
+            step()
+            return session._execute("PRAGMA synchronous").fetchone()[0]
+
+        steps = [lambda: session.enqueue(turn), session.claim_lease, session.claim_input]
+        steps += [lambda: session.commit(turn), session.release]
+        full, normal = 2, 1
+        assert [after(step) for step in steps] == [full, normal, normal, full, normal]
+    assert (tmp_path / FILE_NAME).stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("figure", "met", "of_goal"),
+    [
+        (Figure("a", "us", 6.0, "b", 10.0, 0.6), True, 1.0),
+        (Figure("a", "us", 7.0, "b", 10.0, 0.5), False, 1.4),
+        (Figure("a", "/s", 30.0, "b", 10.0, 1.5, more_is_better=True), True, 0.5),
+        (Figure("a", "/s", 10.0, "b", 10.0, 1.5, more_is_better=True), False, 1.5),
+        (Figure("a", "ms", 4.0, goal=5.0), True, 0.8),
+        (Figure("a", "ms", 4.0), None, None),
+    ],
+)
+def test_a_figure_is_held_against_its_goal(figure, met, of_goal):
+    assert (figure.met, figure.of_goal) == (met, of_goal)
