@@ -43,7 +43,7 @@ class LocalStore(Store):
         surroundings = Surroundings(clock)
         fresh = StoreRecord(fresh_id(), rfc3339(surroundings.clock.now_ms()))
         self._root = Path(os.path.abspath(path))
-        open_root(str(self._root), fresh, flush=chosen is Durability.FULL)
+        open_root(str(self._root), fresh)
         super().__init__(FileSessions(str(self._root), chosen, surroundings))
 
     @property

@@ -118,10 +118,12 @@ def test_sqlite_flushes_enqueues_and_commits_but_no_claims(tmp_path):
             step()
             return session._execute("PRAGMA synchronous").fetchone()[0]
 
-        steps = [lambda: session.enqueue(turn), session.claim_lease, session.claim_input]
-        steps += [lambda: session.commit(turn), session.release]
         full, normal = 2, 1
-        assert [after(step) for step in steps] == [full, normal, normal, full, normal]
+        assert after(lambda: session.enqueue(turn)) == full
+        assert after(session.claim_lease) == normal
+        assert after(session.claim_input) == normal
+        assert after(lambda: session.commit(turn)) == full
+        assert after(session.release) == normal
     assert (tmp_path / FILE_NAME).stat().st_size > 0
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 import orjson
 
 from . import checks
-from .errors import InvalidArgument
+from .errors import CorruptRecord, InvalidArgument
 
 JsonValue: TypeAlias = dict[str, Any] | list[Any] | str | int | float | bool | None
 """A JSON document as `json.loads` gives it. Integers fit 64 bits, at most 200 levels are nested, tuples are none."""
@@ -105,7 +105,11 @@ class _HeldJson(_Held):
         return encode_json(self.name, value)
 
     def give(self, held: bytes) -> Any:
-        return orjson.loads(held)
+        try:
+            return orjson.loads(held)
+        except orjson.JSONDecodeError as error:
+            # What comes from files is not looked at until it is asked for.
+            raise CorruptRecord(f"the {self.name} of a record", f"it is no JSON: {error}") from error
 
 
 class _HeldObject(_HeldJson):
@@ -163,6 +167,22 @@ def encoded(record: object, name: str) -> bytes:
     descriptor: _Held = type(record).__dict__[name]
     text: bytes = descriptor.slot.__get__(record)
     return text
+
+
+def altered(record: R, **changes: Any) -> R:
+    """A copy of a slotted record with fields changed to values that are known to be good: nothing is checked again."""
+    cls = type(record)
+    slots = _SLOTS.get(cls)
+    if slots is None:
+        own = ((name, cls.__dict__[name]) for name in cls.__slots__)  # type: ignore[attr-defined]
+        slots = _SLOTS[cls] = tuple((name, item.slot if isinstance(item, _Held) else item) for name, item in own)
+    copy = object.__new__(cls)
+    for name, slot in slots:
+        slot.__set__(copy, changes[name] if name in changes else slot.__get__(record))
+    return copy
+
+
+_SLOTS: dict[type, tuple[tuple[str, Any], ...]] = {}
 
 
 def held_kinds(cls: type) -> dict[str, str]:

@@ -1,20 +1,26 @@
-"""The facts of a session: recent ones in memory, older ones in node files, large values in blobs."""
+"""The facts of a session: recent ones in memory, older ones in node files, large values in blobs.
+
+A node file that is damaged still answers with what is intact in it. Nothing is concluded from what is damaged: where it
+may hold a newer fact than the one found, or the one that was not found, the answer is `CorruptRecord`.
+"""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from hashlib import sha256
 
-from ..contract.errors import CorruptRecord
+from ..contract.errors import BackendError, CorruptRecord
 from ..machine.encoding import KINDS
-from ..machine.facts import Fact, NodeFact, Recent, ValueFact
+from ..machine.facts import Fact, NodeFact, Recent, TombstoneFact, ValueFact
 from . import names
 from .factlines import CODES, decode_fact
-from .head import NodeFileRef
+from .head import Head, NodeFileRef
 from .keyindex import hash_key
 from .lines import BODY_AT
 from .nodefile import NodeFile
+from .salvage import SalvagedFile
 from .system import system
 
 _VALUE = CODES[ValueFact]
@@ -27,17 +33,23 @@ class FileArchive:
         self.folder = folder
         self.recent = Recent()
         self.refs: tuple[NodeFileRef, ...] = ()
+        self._head: Head | None = None
         self._open: dict[str, NodeFile] = {}
+        self._salvaged: dict[str, SalvagedFile] = {}
+        self._hides_nodes: bool | None = None
 
     @property
     def descriptor_count(self) -> int:
         """How many node files are open."""
         return len(self._open)
 
-    def rely_on(self, refs: tuple[NodeFileRef, ...]) -> None:
-        """From now on these are the node files; others are closed, and new ones opened when they are asked."""
-        self.refs = refs
-        wanted = {ref.name for ref in refs}
+    def rely_on(self, head: Head) -> None:
+        """From now on its files are the node files; others are closed, and new ones opened when they are asked."""
+        self.refs = head.files
+        self._head = head
+        self._salvaged.clear()
+        self._hides_nodes = None
+        wanted = {ref.name for ref in head.files}
         for name in [name for name in self._open if name not in wanted]:
             self._open.pop(name).close()
 
@@ -49,21 +61,36 @@ class FileArchive:
     def _file(self, ref: NodeFileRef) -> NodeFile:
         found = self._open.get(ref.name)
         if found is None:
-            path = os.path.join(self.folder, names.NODES, names.node_file(ref.name))
-            found = self._open[ref.name] = NodeFile.open(path, ref.name)
+            found = self._open[ref.name] = self._opened(ref)
         return found
+
+    def _opened(self, ref: NodeFileRef) -> NodeFile:
+        where = os.path.join(self.folder, names.NODES)
+        path = os.path.join(where, names.node_file(ref.name))
+        try:
+            system.check_dir(where)
+            return NodeFile.open(path, ref.name)
+        except FileNotFoundError as error:
+            raise CorruptRecord(path, "it is missing") from error
+        except BackendError as error:
+            if os.path.lexists(path) and not stat.S_ISREG(system.stat(path).st_mode):
+                raise CorruptRecord(path, f"it is no regular file: {error}") from error
+            raise
 
     def find(self, key: str) -> Fact | None:
         fact = self.recent.by_key.get(key)
         if fact is not None:
             return fact
         hashed = hash_key(key)
-        for ref in reversed(self.refs):
-            file = self._file(ref)
-            for offset, _ in file.find(hashed):
-                found = decode_fact(file.line_at(offset), file.path, offset, self.read_blob)
-                if key in found.keys():  # noqa: SIM118 - a fact's keys, no mapping's
-                    return found
+        try:
+            for ref in reversed(self.refs):
+                file = self._file(ref)
+                for offset, _ in file.find(hashed):
+                    found = decode_fact(file.line_at(offset), file.path, offset, self.read_blob)
+                    if key in found.keys():  # noqa: SIM118 - a fact's keys, no mapping's
+                        return found
+        except CorruptRecord:
+            return self._find_past_damage(key, hashed)
         return None
 
     def has_value(self, ref: str) -> bool:
@@ -71,16 +98,88 @@ class FileArchive:
         if key in self.recent.by_key:
             return isinstance(self.recent.by_key[key], ValueFact)
         hashed = hash_key(key)
-        for file_ref in reversed(self.refs):
-            for _, kind in self._file(file_ref).find(hashed):
-                # A ref is a SHA-256 itself, so that its key's hash stands for it.
-                return kind == _VALUE
+        try:
+            for file_ref in reversed(self.refs):
+                for _, kind in self._file(file_ref).find(hashed):
+                    # A ref is a SHA-256 itself, so that its key's hash stands for it.
+                    return kind == _VALUE
+        except CorruptRecord:
+            return isinstance(self._find_past_damage(key, hashed), ValueFact)
         return False
+
+    def _find_past_damage(self, key: str, hashed: int) -> Fact | None:
+        """`find` in node files some of which are damaged."""
+        doubt: CorruptRecord | None = None
+        found: Fact | None = None
+        for ref in reversed(self.refs):
+            try:
+                file = self._file(ref)
+                entries = file.find(hashed)
+            except CorruptRecord:
+                salvaged = self._salvage(ref)
+                found = salvaged.find(key, self.read_blob)
+                if not salvaged.complete:
+                    doubt = doubt or salvaged.damage
+            else:
+                # The index says that the line is there: where that is damaged, no older one will do.
+                facts = (decode_fact(file.line_at(at), file.path, at, self.read_blob) for at, _ in entries)
+                found = next((fact for fact in facts if key in fact.keys()), None)  # noqa: SIM118
+            if found is not None:
+                break
+        if doubt is not None and (found is None or not self._is_last_word(key, found)):
+            raise doubt
+        return found
+
+    def _salvage(self, ref: NodeFileRef) -> SalvagedFile:
+        found = self._salvaged.get(ref.name)
+        if found is None:
+            found = self._salvaged[ref.name] = SalvagedFile(self.folder, ref)
+        return found
+
+    def _is_last_word(self, key: str, found: Fact) -> bool:
+        """Whether nothing that is damaged can be newer than the fact found under the key.
+
+        Turns, revisions, settled inputs and values are written once. A node may have been hidden or committed again
+        since: the head counts both, so that it is seen whether one of these is missing.
+        """
+        if key.startswith("a:"):
+            return False
+        if not key.startswith("n:"):
+            return True
+        if self._hides_nodes is None:
+            self._hides_nodes = self._count_hidden()
+        return isinstance(found, NodeFact) and not self._hides_nodes
+
+    def _count_hidden(self) -> bool:
+        """Whether the damaged files hid a node, or committed a hidden one again."""
+        head = self._head
+        assert head is not None
+        live: dict[str, bool] = {}
+        revived = 0
+        for ref in self.refs:
+            for _, fact in self._intact_facts(ref):
+                if isinstance(fact, NodeFact) and fact.seq >= head.floor_seq:
+                    revived += fact.node.node_id in live
+                    live[fact.node.node_id] = True
+                elif isinstance(fact, TombstoneFact) and fact.seq >= head.floor_seq:
+                    live[fact.node_id] = False
+        hidden = sum(not shown for shown in live.values())
+        return (hidden, revived) != (head.tombstone_count, head.revived_count)
+
+    def _intact_facts(self, ref: NodeFileRef) -> Iterator[tuple[int, Fact]]:
+        try:
+            path = self._file(ref).path
+            lines = list(self._file(ref).lines())
+        except CorruptRecord:
+            return self._salvage(ref).facts()
+        return ((offset, decode_fact(line, path, offset)) for offset, line in lines)
 
     def read_blob(self, ref: str) -> bytes:
         """The bytes of a large value, checked against their name."""
-        path = os.path.join(self.folder, names.BLOBS, names.blob(ref))
+        where = os.path.join(self.folder, names.BLOBS)
+        path = os.path.join(where, names.blob(ref))
         try:
+            system.check_dir(where)
             content = system.read_file(path)
         except FileNotFoundError as error:
             raise CorruptRecord(path, "the blob is missing") from error
@@ -90,17 +189,28 @@ class FileArchive:
 
     def facts(self, *kinds: type) -> Iterator[Fact]:
         for ref in self.refs:
-            yield from self._facts_of(self._file(ref), kinds)
+            done = -1
+            try:
+                for offset, line in self._lines(ref, kinds):
+                    yield decode_fact(line, self._open[ref.name].path, offset)
+                    done = offset
+            except CorruptRecord as damage:
+                salvaged = self._salvage(ref)
+                if not salvaged.complete:
+                    raise damage
+                yield from (
+                    fact for at, fact in salvaged.facts() if at > done and (not kinds or isinstance(fact, kinds))
+                )
         yield from self.recent.facts(*kinds)
 
-    def _facts_of(self, file: NodeFile, kinds: tuple[type, ...]) -> Iterator[Fact]:
+    def _lines(self, ref: NodeFileRef, kinds: tuple[type, ...]) -> Iterator[tuple[int, bytes]]:
+        """The lines of a node file that hold facts of these classes, in order."""
+        file = self._file(ref)
         if kinds and NodeFact not in kinds:
             # Few of many lines: the index knows where.
             offsets = sorted({at for kind in kinds for at in file.entries_of_kind(CODES[kind])})
-            for offset in offsets:
-                yield decode_fact(file.line_at(offset), file.path, offset)
-            return
+            return ((offset, file.line_at(offset)) for offset in offsets)
+        if not kinds:
+            return file.lines()
         marks = tuple(b'"kind":"%s"' % KINDS[kind].encode() for kind in kinds)
-        for offset, line in file.lines():
-            if not marks or line.startswith(marks, BODY_AT):
-                yield decode_fact(line, file.path, offset)
+        return ((offset, line) for offset, line in file.lines() if line.startswith(marks, BODY_AT))

@@ -96,7 +96,7 @@ def adopt(folder: str, loaded: Loaded, run: Sequence[NodeFileRef], merged: NodeF
     head = replace(head, files=(*kept, NodeFileRef(sha, len(content), last, last)))
     write_head(folder, head, loaded.unknown)
     loaded.head = head
-    loaded.archive.rely_on(head.files)
+    loaded.archive.rely_on(head)
     loaded.pin_head(folder)
     return True
 

@@ -7,6 +7,7 @@ before a field is believed.
 from __future__ import annotations
 
 from typing import Any, TypeVar
+from zlib import crc32
 
 import orjson
 
@@ -17,7 +18,7 @@ from ..contract.errors import (
     UnsupportedRecordSchemaVersion,
 )
 from ..machine.encoding import Malformed, dump, load
-from .lines import check_line, encode_line
+from .lines import BODY_AT, check_line, encode_line, sum_of
 
 SCHEMA_VERSION = 1
 _FRAME = ("sum", "file", "schema_version")
@@ -28,9 +29,12 @@ T = TypeVar("T")
 def seal(kind: str, record: object) -> bytes:
     """The file's bytes for a record of this kind: its fields behind sum, kind and schema version."""
     fields = dump(record)
-    frame = b'{"file":"%s","schema_version":%d' % (kind.encode(), SCHEMA_VERSION)
-    body = frame + (b"}" if fields == b"{}" else b"," + fields[1:])
+    body = b"{" + _frame(kind) + (b"}" if fields == b"{}" else b"," + fields[1:])
     return encode_line(body)
+
+
+def _frame(kind: str) -> bytes:
+    return b'"file":"%s","schema_version":%d' % (kind.encode(), SCHEMA_VERSION)
 
 
 def unseal(kind: str, raw: bytes, path: str) -> dict[str, Any]:
@@ -39,18 +43,28 @@ def unseal(kind: str, raw: bytes, path: str) -> dict[str, Any]:
     Raises `CorruptRecord` for damage, and the schema version errors for a record of another format; the version is
     judged first, since a later format may sum its records in another way.
     """
+    # What a damaged line end looks like, or what was added behind it, takes nothing from what the checksum proves.
+    line = raw[: raw.rfind(b"}") + 1]
     try:
-        fields = orjson.loads(raw)
+        fields = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise CorruptRecord(path, f"it is no JSON: {error}") from error
     if not isinstance(fields, dict):
         raise CorruptRecord(path, "it is no JSON object")
+    if "schema_version" not in fields and is_ours(kind, line):
+        raise CorruptRecord(path, "its kind and version are damaged")
     check_version(kind, fields)
-    if check_line(raw.removesuffix(b"\n")) is None:
+    if check_line(line) is None:
         raise CorruptRecord(path, "its checksum does not match")
     if fields.get("file") != kind:
         raise CorruptRecord(path, f"it holds a {fields.get('file')!r} record where a {kind!r} record belongs")
     return fields
+
+
+def is_ours(kind: str, line: bytes) -> bool:
+    """Whether the checksum proves that this release wrote the line, whatever it says of kind and version."""
+    frame = _frame(kind)
+    return sum_of(line) == f"{crc32(frame + line[BODY_AT + len(frame) :]):08x}"
 
 
 def check_version(kind: str, fields: dict[str, Any]) -> None:

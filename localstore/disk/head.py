@@ -23,9 +23,14 @@ from ..contract.state import (
 )
 from ..machine.encoding import Malformed, dump, load
 from ..machine.state import HeldClaim, HeldLease, LiveBatch, LiveInput, SessionState, Summary
+from . import names
 from .files import seal, unknown_fields, unseal
 
 KIND = "head"
+MAX_HEAD = 256 * 1024 * 1024
+"""The largest `head.json` that is read, bytes."""
+MAX_ENTRIES = 10_000_000
+"""The most live entries of a spool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +103,8 @@ class Head:
     lease_fencing: int = 0
     claim_fencing: int = 0
     fencing_boot_id: str | None = None
-    inputs: SpoolIndex = SpoolIndex()  # noqa: RUF009 - frozen, so sharing it is safe
-    work: SpoolIndex = SpoolIndex()  # noqa: RUF009 - frozen, so sharing it is safe
+    inputs: SpoolIndex = SpoolIndex()
+    work: SpoolIndex = SpoolIndex()
     uncommitted: tuple[AttachmentManifestEntry, ...] = ()
     attachment_row_count: int = 0
     files: tuple[NodeFileRef, ...] = ()
@@ -109,6 +114,7 @@ class Head:
 
 
 _FIELDS = tuple(item.name for item in fields(Head))
+_COUNTS = tuple(item.name for item in fields(Head) if item.type == "int")
 
 
 def seal_head(head: Head, unknown: dict[str, Any]) -> bytes:
@@ -120,9 +126,34 @@ def unseal_head(raw: bytes, path: str) -> tuple[Head, dict[str, Any]]:
     """The head in the bytes of `head.json`, and its fields that this release does not know."""
     found = unseal(KIND, raw, path)
     try:
-        return load(Head, found), unknown_fields(found, _FIELDS)
+        return load_head(found), unknown_fields(found, _FIELDS)
     except Malformed as error:
         raise CorruptRecord(path, str(error)) from error
+
+
+def load_head(found: object) -> Head:
+    """The head that `found`, as parsed JSON, is. Raises `Malformed` for one that nothing could be read by."""
+    head = load(Head, found)
+    for name in _COUNTS:
+        if not 0 <= getattr(head, name) <= names.MAX_SEQ:
+            raise Malformed(f"the {name} of a head cannot be {getattr(head, name)}")
+    for ref in head.files:
+        # The copy of a head in a node file does not know the name of that file.
+        if ref.name and not names.is_sha256(ref.name):
+            raise Malformed(f"{ref.name!r:.80} is no node file's name")
+    for index in (head.inputs, head.work):
+        _check_ranges(index)
+    return head
+
+
+def _check_ranges(index: SpoolIndex) -> None:
+    last = 0
+    for first, end in index.live:
+        if not last < first <= end < index.next_seq <= names.MAX_SEQ:
+            raise Malformed("the live entries of a spool are not in order")
+        last = end
+    if index.count > MAX_ENTRIES:
+        raise Malformed(f"a spool with {index.count} entries is more than can be")
 
 
 def _ranges(seqs: Iterable[int]) -> tuple[tuple[int, int], ...]:

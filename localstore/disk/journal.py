@@ -7,7 +7,9 @@
 <zeros, where space was made ahead>
 ```
 
-Each record names the sum of the one before, so a hole or a foreign record cannot pass. `flushed` is the last record that
+Each record names the sum of the one before, so a hole or a foreign record cannot pass. That also proves the records where
+only a line end or the header is damaged. The journal of a session that has no node file yet, which would hold a copy of
+the head, begins with that copy: `"head"` in the header. `flushed` is the last record that
 its writer knew to be on the disk, and `boot` the boot it was written in: together they tell a record that a power cut
 tore, which ends the journal, from one that was damaged later, which is an error.
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -26,6 +29,7 @@ from ..machine.encoding import EVENT_CLASSES, KINDS, Malformed, dump, load_one_o
 from ..machine.events import Event
 from .files import seal, unseal
 from .lines import check_line, encode_line, sum_of
+from .linescan import Finding, intact_lines
 from .refusals import WriteFailed
 from .system import system
 
@@ -33,6 +37,8 @@ KIND = "journal"
 CHUNK = 256 * 1024
 """Bytes of zeros that are written ahead where calls are flushed: an overwrite costs half the flush of an append."""
 MAX_RECORD = 256 * 1024 * 1024
+MAX_JOURNAL = 4 * MAX_RECORD
+"""The largest journal that is read, bytes."""
 _PEEK = 4096
 _EVENTS = {KINDS[cls]: cls for cls in EVENT_CLASSES}
 
@@ -50,14 +56,17 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The journal's first line."""
+    """The journal's first line; `boot` is the mark of the boot it was written in."""
 
     session_id: str
     incarnation: str
     first_seq: int
     prev: str
+    boot: str = ""
+    head: dict[str, Any] | None = None
 
 
+@lru_cache(maxsize=8)
 def boot_tag(boot_id: str) -> str:
     """The mark of a boot in records."""
     return sha256(boot_id.encode()).hexdigest()[:8]
@@ -83,11 +92,40 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     return fields if good and type(fields.get("events")) is list else None
 
 
+def _record(fields: dict[str, Any]) -> Record:
+    events = tuple([load_one_of(event, _EVENTS) for event in fields["events"]])
+    return Record(fields["seq"], fields["at"], events, fields["flushed"], fields["boot"])
+
+
+def read_header(data: bytes, path: str) -> dict[str, Any] | None:
+    """The fields of the header in the bytes of a journal, or `None` where there is no whole one."""
+    end = data.find(b"\n")
+    return unseal(KIND, data[:end], path) if end >= 0 and check_line(data[:end]) is not None else None
+
+
+def salvage_records(data: bytes, path: str) -> tuple[list[Record], list[Finding]]:
+    """Every whole record in the bytes of a damaged journal, in order whatever lies between them, and what is damaged.
+
+    Raises `CorruptRecord` for a record that this release cannot read.
+    """
+    good, findings = intact_lines(data.rstrip(b"\0"))
+    records: list[Record] = []
+    for offset, line in good:
+        fields = _parse(line)
+        if fields is not None and (not records or fields["seq"] > records[-1].seq):
+            try:
+                records.append(_record(fields))
+            except Malformed as error:
+                raise CorruptRecord(path, f"the record at offset {offset} is malformed: {error}") from error
+    return records, findings
+
+
 class Journal:
     """An open journal, and how far it has been read.
 
     `torn` is the length of what stands behind the last whole record and is none: a write that a crash cut short. It is
-    believed by nobody, and cut off by the next writer.
+    believed by nobody, and cut off by the next writer. `unended` says that the last record is whole but for its line end,
+    which the next writer puts there.
     """
 
     __slots__ = (
@@ -101,6 +139,7 @@ class Journal:
         "offset",
         "path",
         "torn",
+        "unended",
     )
 
     def __init__(self, path: str, fd: int, first_seq: int, prev: str) -> None:
@@ -112,6 +151,7 @@ class Journal:
         self.flushed_seq = first_seq - 1
         self.offset = 0
         self.torn = 0
+        self.unended = False
         self._allocated = 0
         self._boot = ""
 
@@ -123,25 +163,46 @@ class Journal:
     def read_all(self, header: Header, boot: str) -> list[Record]:
         """Every record of a journal just opened. `boot` is the mark of the running boot."""
         size = system.size(self.fd)
+        if size > MAX_JOURNAL:
+            raise CorruptRecord(self.path, f"it has {size} bytes, more than the {MAX_JOURNAL} it may have")
         data = system.pread(self.fd, size, 0)
         self._allocated = len(data)
-        end = data.find(b"\n")
-        if end < 0 or check_line(data[:end]) is None:
-            # The header is written with the first record: a journal without a whole one holds nothing, unless what
-            # stands behind it proves that it was whole once.
-            self._judge(data, 0, boot)
-            return []
-        self._check_header(data[:end], header)
-        self.offset = end + 1
-        records = self._scan(data, end + 1)
-        self._judge(data, self.offset, boot)
+        records: list[Record] = []
+        fields = read_header(data, self.path)
+        if fields is not None:
+            self._check_header(fields, header)
+            self.offset = data.index(b"\n") + 1
+            records = self._scan(data, self.offset)
+        # The header is written with the first record: a journal without a whole one holds nothing, unless what stands
+        # behind it proves that it was whole once.
+        rest = data[self.offset :].rstrip(b"\0")
+        if rest:
+            records += self._proven(rest)
+            self._judge(data, self.offset, boot)
         return records
 
-    def _check_header(self, line: bytes, header: Header) -> None:
-        fields = unseal(KIND, line, self.path)
+    def _check_header(self, fields: dict[str, Any], header: Header) -> None:
         expected = orjson.loads(dump(header))
         if any(fields.get(name) != value for name, value in expected.items()):
             raise CorruptRecord(self.path, "it does not continue the head of this session")
+        boot = fields.get("boot")
+        self._boot = boot if type(boot) is str else ""
+
+    def _proven(self, rest: bytes) -> list[Record]:
+        """Accept records of `rest`, which stands at `self.offset`, that are proven although what parts them is damaged."""
+        start = self.offset
+        records: list[Record] = []
+        for at, line in intact_lines(rest)[0]:
+            fields = _parse(line)
+            if fields is None and not records:
+                continue  # the header, whose line end is damaged
+            if fields is None or not self._continues(fields):
+                break
+            records.append(self._accepted(fields, line))
+            end = at + len(line)
+            self.unended = rest[end : end + 1] != b"\n"
+            self.offset = start + end + 1
+        return records
 
     def read_new(self) -> list[Record]:
         """The records that were appended since, by whomever. A line that is not whole yet is left for later."""
@@ -171,18 +232,25 @@ class Journal:
         while (end := data.find(b"\n", at)) >= 0:
             line = data[at:end]
             fields = _parse(line)
-            if fields is None or fields["seq"] != self.last_seq + 1 or fields["prev"] != self.last_sum:
+            if fields is None or not self._continues(fields):
                 break
-            try:
-                events = tuple([load_one_of(event, _EVENTS) for event in fields["events"]])
-            except Malformed as error:
-                raise CorruptRecord(self.path, f"the record at offset {self.offset} is malformed: {error}") from error
-            records.append(Record(fields["seq"], fields["at"], events, fields["flushed"], fields["boot"]))
-            self.last_seq, self.last_sum, self._boot = fields["seq"], sum_of(line), fields["boot"]
-            self.flushed_seq = max(self.flushed_seq, fields["flushed"])
+            records.append(self._accepted(fields, line))
             self.offset += end + 1 - at
             at = end + 1
         return records
+
+    def _continues(self, fields: dict[str, Any]) -> bool:
+        return bool(fields["seq"] == self.last_seq + 1 and fields["prev"] == self.last_sum)
+
+    def _accepted(self, fields: dict[str, Any], line: bytes) -> Record:
+        """The record in a line that continues the journal, which is the last one from now on."""
+        try:
+            record = _record(fields)
+        except Malformed as error:
+            raise CorruptRecord(self.path, f"the record at offset {self.offset} is malformed: {error}") from error
+        self.last_seq, self.last_sum, self._boot = record.seq, sum_of(line), record.boot
+        self.flushed_seq = max(self.flushed_seq, record.flushed)
+        return record
 
     def _judge(self, data: bytes, at: int, boot: str) -> None:
         """Judge what stands behind the last whole record: nothing, a torn write, or damage."""
@@ -222,8 +290,10 @@ class Journal:
         """
         start = self.offset
         data = line
-        if ahead and start + len(line) > self._allocated:
-            data = line + bytes(CHUNK)
+        if self.unended:
+            start, data = start - 1, b"\n" + line
+        if ahead and start + len(data) > self._allocated:
+            data += bytes(CHUNK)
         try:
             system.pwrite_all(self.fd, data, start)
         except BackendError as error:
@@ -244,6 +314,7 @@ class Journal:
         """Count the line just appended as the last record. `line` may begin with the header's."""
         begin = line.rfind(b"\n", 0, len(line) - 1) + 1
         self.offset += len(line)
+        self.unended = False
         self.last_seq, self.last_sum, self._boot = seq, sum_of(line[begin:]), boot
 
     def flush(self, seq: int) -> None:

@@ -22,7 +22,7 @@ from . import housekeeping, names, views
 from .compaction import adopt, due, merge
 from .fold import fold, write_head
 from .housekeeping import Housekeeper
-from .journal import MAX_RECORD, Journal, boot_tag, encode_record, header_line
+from .journal import MAX_RECORD, Journal, boot_tag, encode_record
 from .loading import Loaded, attach_journal, head_path, identity_of, load_session, replay
 from .lock import SessionLock
 from .recovery import quarantine_tail, rescue, set_aside_entries
@@ -46,6 +46,7 @@ class FileKeeper:
 
     def __init__(self, folder: str, session_id: str, durability: Durability, surroundings: Surroundings) -> None:
         self.folder = folder
+        self._head_path = head_path(folder)
         self._session_id = session_id
         self._full = durability is Durability.FULL
         self._surroundings = surroundings
@@ -233,12 +234,9 @@ class FileKeeper:
 
     def _is_same(self, loaded: Loaded) -> bool:
         try:
-            found = os.stat(head_path(self.folder), follow_symlinks=False)
+            return loaded.identity == identity_of(system.stat(self._head_path))
         except FileNotFoundError:
             return False
-        except OSError as error:
-            raise BackendError(f"cannot examine {head_path(self.folder)}: {error.strerror}") from error
-        return loaded.identity == identity_of(found)
 
     def _load(self, *, write: bool) -> Loaded:
         self._opens()
@@ -286,7 +284,7 @@ class FileKeeper:
             journal.judge_again(boot)
             quarantine_tail(self.folder, journal)
         if journal.offset == 0:
-            line = header_line(loaded.header()) + line
+            line = loaded.first_line(boot) + line
         self._wrote = True
         journal.append(line, ahead=self._full)
         if self._full and flush:

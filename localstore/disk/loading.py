@@ -6,16 +6,18 @@ import os
 from dataclasses import replace
 from typing import Any
 
+import orjson
+
 from ..contract.errors import BackendError, CorruptRecord, SessionNotFound, StoreError
 from ..machine.apply import apply_record
-from ..machine.encoding import Malformed, load
+from ..machine.encoding import dump
 from ..machine.facts import Recent
 from ..machine.state import SessionState
 from . import names, spool
 from .archive import FileArchive
-from .head import Head, NodeFileRef, state_of, unseal_head
-from .journal import Header, Journal, open_journal
-from .nodefile import NodeFile
+from .head import MAX_HEAD, Head, state_of, unseal_head
+from .healing import newest_head_copy
+from .journal import Header, Journal, header_line, open_journal
 from .system import system
 
 _PINS = os.name == "posix"
@@ -47,6 +49,11 @@ class Loaded:
         head = self.head
         return Header(head.session_id, head.incarnation, head.folded_seq + 1, head.folded_sum)
 
+    def first_line(self, boot: str) -> bytes:
+        """The first line of that journal as it is written; it holds a copy of the head that no node file has yet."""
+        copy = None if self.head.files else orjson.loads(dump(self.head))
+        return header_line(replace(self.header(), boot=boot, head=copy))
+
     def pin_head(self, folder: str) -> None:
         """Pin the `head.json` that is at the path now, which the caller knows to be of `self.head`."""
         if self.pin >= 0:
@@ -63,7 +70,7 @@ class Loaded:
         """Go on from `head`, into which everything was just folded, under the lock that is still held."""
         self.head = head
         self.archive.recent = Recent()
-        self.archive.rely_on(head.files)
+        self.archive.rely_on(head)
         if self.journal is not None:
             journal, self.journal = self.journal, None
             journal.close()
@@ -118,11 +125,17 @@ def _load_head(folder: str, session_id: str | None) -> Loaded:
     archive = FileArchive(folder)
     pin = -1
     try:
-        pin = system.open_read(path)
-        raw = system.pread(pin, system.size(pin), 0)
-        head, unknown = unseal_head(raw, path)
+        system.check_dir(folder)
     except FileNotFoundError:
-        if not os.path.isdir(folder):
+        raise SessionNotFound(session_id or folder) from None
+    try:
+        pin = system.open_read(path)
+        size = system.size(pin)
+        if size > MAX_HEAD:
+            raise CorruptRecord(path, f"it has {size} bytes, more than the {MAX_HEAD} it may have")
+        head, unknown = unseal_head(system.pread(pin, size, 0), path)
+    except FileNotFoundError:
+        if not os.path.lexists(folder):
             raise SessionNotFound(session_id or folder) from None
         return _healed(folder, archive, CorruptRecord(path, "it is missing"))
     except CorruptRecord as error:
@@ -142,8 +155,11 @@ def _load_head(folder: str, session_id: str | None) -> Loaded:
 
 
 def _healed(folder: str, archive: FileArchive, damage: CorruptRecord) -> Loaded:
-    """The session by the newest copy of its head in a node file, all of whose files are there."""
-    found = newest_head_copy(folder)
+    """The session by the newest copy of its head."""
+    try:
+        found = newest_head_copy(folder)
+    except FileNotFoundError:
+        found = None
     if found is None:
         raise damage
     loaded = Loaded(folder, found, {}, archive)
@@ -151,51 +167,9 @@ def _healed(folder: str, archive: FileArchive, damage: CorruptRecord) -> Loaded:
     return loaded
 
 
-def newest_head_copy(folder: str) -> Head | None:
-    """The newest copy of the head whose node files are all there."""
-    where = os.path.join(folder, names.NODES)
-    try:
-        shas = [sha for sha in map(names.parse_node_file, system.listdir(where)) if sha is not None]
-    except FileNotFoundError:
-        return None
-    best: Head | None = None
-    for sha in shas:
-        head = _head_copy(where, sha)
-        if head is not None and (best is None or head.generation > best.generation) and _complete(where, head):
-            best = head
-    return best
-
-
-def _head_copy(where: str, sha: str) -> Head | None:
-    path = os.path.join(where, names.node_file(sha))
-    try:
-        file = NodeFile.open(path, sha)
-    except (CorruptRecord, BackendError, FileNotFoundError):
-        return None
-    try:
-        head = load(Head, file.head_copy())
-        own = tuple(replace(ref, name=sha, size=file.size) if not ref.name else ref for ref in head.files)
-        return replace(head, files=own)
-    except (CorruptRecord, BackendError, Malformed):
-        return None
-    finally:
-        file.close()
-
-
-def _complete(where: str, head: Head) -> bool:
-    return all(_is_there(os.path.join(where, names.node_file(ref.name)), ref) for ref in head.files)
-
-
-def _is_there(path: str, ref: NodeFileRef) -> bool:
-    try:
-        return system.stat(path).st_size == ref.size
-    except FileNotFoundError:
-        return False
-
-
 def _load_state(folder: str, loaded: Loaded, boot: str, *, write: bool, queues: bool) -> None:
     head = loaded.head
-    loaded.archive.rely_on(head.files)
+    loaded.archive.rely_on(head)
     if queues:
         inputs, bad_inputs = spool.load_spool(folder, spool.INPUTS, head.inputs)
         work, bad_work = spool.load_spool(folder, spool.WORK, head.work)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..contract.errors import BackendError
 from . import names
 from .files import read_sealed, seal
+from .leftovers import remove_quietly
 from .system import system
 
 KIND = "store"
@@ -21,22 +22,26 @@ class StoreRecord:
     created_at: str
 
 
-def open_root(root: str, fresh: StoreRecord, *, flush: bool) -> StoreRecord:
+def open_root(root: str, fresh: StoreRecord) -> StoreRecord:
     """Open the store at `root`, made with `fresh` where there is none yet.
 
     Raises `BackendError` for a root that is no folder or cannot be written, and the schema version errors for one that
     another release wrote; nothing is touched then. Any number of processes may do this at once.
+
+    The folders are durable before `store.json` is: where that is, what sessions flush cannot hang in the air.
     """
     _make_root(root)
     path = os.path.join(root, names.STORE)
     found = _read(path)
-    if found is None:
-        _publish(root, path, fresh, flush)
-        found = _read(path) or fresh
     if not os.access(root, os.W_OK):
         raise BackendError(f"the store {root} cannot be written; check the permissions of its folder and file system")
-    for folder in (names.SESSIONS, names.ATTACHMENTS):
-        system.make_dir(os.path.join(root, folder))
+    made = [system.make_dir(os.path.join(root, folder)) for folder in (names.SESSIONS, names.ATTACHMENTS)]
+    if found is None or any(made):
+        _flush_name(root)
+        system.flush_dir(root)
+    if found is None:
+        _publish(root, path, fresh)
+        found = _read(path) or fresh
     return found
 
 
@@ -48,7 +53,17 @@ def _make_root(root: str) -> None:
     parent = os.path.dirname(root)
     if parent and parent != root:
         _make_root(parent)
-    system.make_dir(root)
+    if system.make_dir(root):
+        _flush_name(root)
+
+
+def _flush_name(folder: str) -> None:
+    """Make the name of a folder durable, unless what it is in may not be opened, as one that others own."""
+    try:
+        system.flush_dir(os.path.dirname(folder))
+    except BackendError as error:
+        if not isinstance(error.__cause__, PermissionError):
+            raise
 
 
 def _read(path: str) -> StoreRecord | None:
@@ -59,12 +74,14 @@ def _read(path: str) -> StoreRecord | None:
     return read_sealed(StoreRecord, KIND, raw, path)
 
 
-def _publish(root: str, path: str, fresh: StoreRecord, flush: bool) -> None:
+def _publish(root: str, path: str, fresh: StoreRecord) -> None:
     temporary = os.path.join(root, names.temporary(names.STORE))
-    system.write_new(temporary, seal(KIND, fresh), flush)
+    system.write_new(temporary, seal(KIND, fresh), True)
     try:
         system.link_new(temporary, path)
     except FileExistsError:
         system.unlink(temporary)
-    if flush:
-        system.flush_dir(root)
+    except BaseException:
+        remove_quietly(temporary)
+        raise
+    system.flush_dir(root)

@@ -9,9 +9,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import orjson
+
 from ..contract.inputs import NextTurn, TurnInputState
-from ..contract.state import TokenUsage
+from ..contract.state import SessionCheckpoint
+from ..contract.values import EncodedJson, altered, encoded
 from . import events as ev
+from .encoding import load
 from .facts import (
     AttachmentFact,
     CommitFact,
@@ -19,6 +23,7 @@ from .facts import (
     InputFact,
     NodeFact,
     Recent,
+    StoredInput,
     TombstoneFact,
     ValueDroppedFact,
     ValueFact,
@@ -87,8 +92,8 @@ def _inputs_released(state: SessionState, recent: Recent, event: ev.InputsReleas
 
 def defer(live: LiveInput) -> None:
     """Make a live input one for the next turn."""
-    deferred = replace(live.stored.record, state=TurnInputState.DEFERRED_NEXT_TURN, ingress=NextTurn())
-    live.stored = replace(live.stored, record=deferred)
+    deferred = altered(live.stored.record, state=TurnInputState.DEFERRED_NEXT_TURN, ingress=NextTurn())
+    live.stored = StoredInput(deferred, live.stored.submitted, live.stored.images)
     live.claim = None
     live.deferred = True
 
@@ -103,8 +108,9 @@ def _inputs_settled(state: SessionState, recent: Recent, event: ev.InputsSettled
     state.settled_input_count += len(event.input_ids)
     for input_id in event.input_ids:
         if live := state.inputs.pop(input_id, None):
-            record = replace(live.stored.record, state=event.state)
-            recent.add(InputFact(state.seq, replace(live.stored, record=record)))
+            stored = live.stored
+            record = altered(stored.record, state=event.state)
+            recent.add(InputFact(state.seq, StoredInput(record, stored.submitted, stored.images)))
             if record.source_key is not None:
                 del state.input_by_source[record.source_key]
 
@@ -156,6 +162,9 @@ def _committed(state: SessionState, recent: Recent, event: ev.Committed, at_ms: 
     for node_id in event.dangling:
         recent.add(DanglingFact(state.seq, node_id))
     _store_values(state, recent, event.values)
+    manifest = encoded(event, "manifest")
+    if event.stores_manifest:
+        recent.add(ValueFact(state.seq, event.checkpoint_ref, manifest))
     recent.add(
         CommitFact(
             state.seq,
@@ -164,7 +173,7 @@ def _committed(state: SessionState, recent: Recent, event: ev.Committed, at_ms: 
             event.leaf_node_id,
             previous,
             event.checkpoint_ref,
-            event.manifest,
+            EncodedJson(manifest),  # type: ignore[arg-type]
             event.turn_id,
             event.turn_commit_hash,
         )
@@ -176,15 +185,14 @@ def _committed(state: SessionState, recent: Recent, event: ev.Committed, at_ms: 
     state.dangling_count += len(event.dangling)
     state.summary = event.summary
     state.checkpoint_ref = event.checkpoint_ref
-    state.manifest = event.manifest
+    state.manifest = event.checkpoint or load(SessionCheckpoint, orjson.loads(manifest))
     state.current_frame_id = event.current_frame_id
     if event.config is not None:
         state.config = event.config
     if event.frames is not None:
         state.frames = event.frames
-    for delta in event.usage_deltas:
-        key = (delta.source, delta.model)
-        state.ledger[key] = state.ledger.get(key, TokenUsage()).plus(delta.usage)
+    for entry in event.usage:
+        state.ledger[entry.source, entry.model] = entry.usage
 
 
 def _nodes_tombstoned(state: SessionState, recent: Recent, event: ev.NodesTombstoned, at_ms: int) -> None:

@@ -21,14 +21,16 @@ from ..contract.state import (
     CHECKPOINT_SCHEMA_VERSION,
     AgentFrameRecord,
     BlobRef,
+    PersistedSessionConfig,
     SessionCheckpoint,
+    TokenLedgerEntry,
     TokenUsage,
 )
-from ..contract.values import encoded
+from ..contract.values import EncodedJson, encoded
 from . import graphs, queued_work, summaries, turn_inputs
 from .attachments import stamped
 from .decision import Decide, Decision
-from .encoding import dump
+from .encoding import dump, load
 from .events import (
     AttachmentsWritten,
     Committed,
@@ -53,7 +55,8 @@ def commit(request: RuntimeCommit) -> Decide[RuntimeCommitResult]:
             raise SessionBindingMismatch(state.session_id, request.session_id)
         stored = _stored_turn(state, archive, request)
         if stored is not None:
-            result = RuntimeCommitResult(stored.revision, stored.checkpoint_ref, stored.manifest)
+            manifest = load(SessionCheckpoint, stored.manifest)
+            result = RuntimeCommitResult(stored.revision, stored.checkpoint_ref, manifest)
             return Decision(_release(state, request), result)
         require_lease(state, moment, request.session_execution_lease)
         expected = request.expected_head_revision
@@ -66,10 +69,10 @@ def commit(request: RuntimeCommit) -> Decide[RuntimeCommitResult]:
         step = graphs.plan(state, archive, request.graph)
         values = _Values(state, archive)
         manifest = _manifest(request, values)
-        frames = tuple(_stored_frame(frame, values) for frame in request.agent_frames)
+        frames = tuple([_stored_frame(frame, values) for frame in request.agent_frames])
         rows = _committed_rows(archive, request, moment)
-        _check_ledger(state, request)
-        committed = _committed(state, request, step, manifest, frames, values)
+        usage = _ledger(state, request)
+        committed = _committed(state, request, step, manifest, frames, values, usage)
         events = (
             committed,
             *_completed(state, request),
@@ -114,9 +117,12 @@ class _Values:
 
     def put(self, content: bytes) -> BlobRef:
         ref = hashlib.sha256(content).hexdigest()
-        if ref not in self._known and ref not in self.new and not self._archive.has_value(ref):
+        if not self.has(ref):
             self.new[ref] = Value(ref, content)
         return ref
+
+    def has(self, ref: BlobRef) -> bool:
+        return ref in self._known or ref in self.new or self._archive.has_value(ref)
 
     def require(self, what: str, ref: BlobRef | None) -> BlobRef | None:
         if ref is not None and ref not in self._known and not self._archive.has_value(ref):
@@ -163,16 +169,21 @@ def _committed_rows(archive: Archive, request: RuntimeCommit, moment: Moment) ->
     return stamped(archive, request.committed_attachment_ids, moment.now_ms)
 
 
-def _check_ledger(state: SessionState, request: RuntimeCommit) -> None:
-    """Refuse usage whose sum no longer is an integer of the contract: it could not be read back."""
+def _ledger(state: SessionState, request: RuntimeCommit) -> tuple[TokenLedgerEntry, ...]:
+    """The new sums of the ledger. A sum that is no integer of the contract any more could not be read back."""
     sums: dict[tuple[str, str], TokenUsage] = {}
     for delta in request.usage_deltas:
         key = (delta.source, delta.model)
-        before = sums.get(key) or state.ledger.get(key, TokenUsage())
+        before = sums.get(key) or state.ledger.get(key)
         try:
-            sums[key] = before.plus(delta.usage)
+            sums[key] = delta.usage if before is None else before.plus(delta.usage)
         except InvalidArgument as error:
             raise InvalidArgument(f"the usage of {key} would sum to more than {MAX_INTEGER}: {error}") from error
+    return tuple([TokenLedgerEntry(source, model, usage) for (source, model), usage in sums.items()])
+
+
+def _same_config(one: PersistedSessionConfig, other: PersistedSessionConfig) -> bool:
+    return one.provider_id == other.provider_id and encoded(one, "model") == encoded(other, "model")
 
 
 def _committed(
@@ -182,8 +193,10 @@ def _committed(
     manifest: SessionCheckpoint,
     frames: tuple[AgentFrameRecord, ...],
     values: _Values,
+    usage: tuple[TokenLedgerEntry, ...],
 ) -> Committed:
-    checkpoint_ref = values.put(dump(manifest))
+    encoded_manifest = dump(manifest)
+    checkpoint_ref = hashlib.sha256(encoded_manifest).hexdigest()
     summary = summaries.with_nodes(Summary() if step.replaces else state.summary, step.nodes)
     stamp = request.turn_commit
     return Committed(
@@ -192,29 +205,32 @@ def _committed(
         nodes=step.nodes,
         replaces_graph=step.replaces,
         checkpoint_ref=checkpoint_ref,
-        manifest=manifest,
+        manifest=EncodedJson(encoded_manifest),  # type: ignore[arg-type]
+        stores_manifest=not values.has(checkpoint_ref),
         summary=summary,
-        config=None if request.config == state.config else request.config,
+        config=None if _same_config(request.config, state.config) else request.config,
         frames=None if frames == state.frames else frames,
         current_frame_id=request.current_agent_frame_id,
-        usage_deltas=request.usage_deltas,
+        usage=usage,
         values=tuple(values.new.values()),
         revived=step.revived,
         dangling=step.dangling,
         turn_id=None if stamp is None else stamp.turn_id,
         turn_commit_hash=None if stamp is None else stamp.turn_commit_hash,
+        checkpoint=manifest,
     )
 
 
 def _unique(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """The ids of all groups, each once."""
     return tuple(dict.fromkeys(item for group in groups for item in group))
 
 
 def _completed(state: SessionState, request: RuntimeCommit) -> list[Event]:
     """The events of what the commit completes and defers beside the graph."""
     events: list[Event] = []
-    batch_ids = _unique(claim.batch_ids for claim in request.completed_queue_claims)
-    input_ids = _unique(claim.input_ids for claim in request.completed_turn_input_claims)
+    batch_ids = _unique([claim.batch_ids for claim in request.completed_queue_claims])
+    input_ids = _unique([claim.input_ids for claim in request.completed_turn_input_claims])
     if batch_ids:
         events.append(WorkRemoved(batch_ids))
     if request.interrupted_turn_input_turn_id is not None:

@@ -14,7 +14,7 @@ from .state import SessionState
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision(Generic[R]):
     """Events to write as one record (none: nothing changes), and the caller's result once they are written."""
 

@@ -100,6 +100,8 @@ def _encoder(cls: type) -> Callable[[Any], Any]:
     first = [] if kind is None else [f'"kind": {kind!r}']
     later = []
     for number, item in enumerate(fields(cls)):
+        if item.metadata.get("transient"):
+            continue
         is_json = item.name in held and held[item.name] != "blobs"
         value = f"encoded(record, {item.name!r})" if is_json else f"record.{item.name}"
         given = "fragment(item)" if is_json else "item"
@@ -125,9 +127,10 @@ def load_one_of(value: object, classes: dict[str, type]) -> Any:
     """The record of whichever of `classes`, by kind, the `"kind"` of `value` names."""
     if not isinstance(value, dict):
         raise Malformed(f"expected an object, found {type(value).__name__}")
-    cls = classes.get(value.get("kind", ""))
+    kind = value.get("kind")
+    cls = classes.get(kind) if type(kind) is str else None
     if cls is None:
-        raise Malformed(f"unknown kind {value.get('kind')!r}")
+        raise Malformed(f"unknown kind {kind!r:.80}")
     return _loader(cls)(value)
 
 
@@ -167,7 +170,10 @@ def _dataclass_loader(cls: type) -> Load:
 
 
 def _load_json(value: Any) -> EncodedJson:
-    return EncodedJson(orjson.dumps(value))
+    try:
+        return EncodedJson(orjson.dumps(value))
+    except TypeError as error:  # nested deeper than orjson writes
+        raise Malformed(f"JSON that cannot be kept: {error}") from error
 
 
 def _load_bytes(value: Any) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..contract.attachments import AttachmentManifestEntry
@@ -17,13 +17,17 @@ from ..contract.state import (
     SessionCheckpoint,
     TokenLedgerEntry,
 )
+from ..contract.values import JsonObject, held
 from ..contract.work import QueuedWorkBatch
 from .facts import StoredInput
 from .moment import Deadline
 from .state import HeldClaim, Summary
 
+TRANSIENT = {"transient": True}
+"""Marks a field that is not written: it saves work where the event was just made, and is made anew where it is read."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Value:
     """Content to store under its SHA-256."""
 
@@ -31,12 +35,12 @@ class Value:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MetaSaved:
     meta: SessionMeta
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LeaseSet:
     """The lease was claimed, claimed again or renewed, during the boot `boot_id`."""
 
@@ -45,35 +49,35 @@ class LeaseSet:
     boot_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LeaseCleared:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InputEnqueued:
     stored: StoredInput
     values: tuple[Value, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InputsClaimed:
     claim: HeldClaim
     input_ids: tuple[str, ...]
     boot_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InputsReleased:
     input_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InputsDeferred:
     input_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InputsSettled:
     """Inputs were completed or cancelled, as `state` says."""
 
@@ -81,30 +85,30 @@ class InputsSettled:
     state: TurnInputState
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WorkEnqueued:
     batch: QueuedWorkBatch
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WorkClaimed:
     claim: HeldClaim
     batch_ids: tuple[str, ...]
     boot_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WorkRenewed:
     batch_ids: tuple[str, ...]
     deadline: Deadline
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WorkReleased:
     batch_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WorkRemoved:
     """Batches left the queue, completed or (`cancelled`) taken back."""
 
@@ -112,36 +116,44 @@ class WorkRemoved:
     cancelled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@held(manifest="object")
+@dataclass(slots=True)
 class Committed:
-    """The graph and the head part of a turn commit. `config` and `frames` are `None` where they did not change."""
+    """The graph and the head part of a turn commit. `config` and `frames` are `None` where they did not change.
+
+    `usage` has the new sums of the ledger entries that changed. `manifest` is kept encoded, since it is also the content of the value `checkpoint_ref`; `stores_manifest` says that
+    this value is new.
+    """
 
     revision: int
     leaf_node_id: str | None
     nodes: tuple[SessionNodeRecord, ...]
     replaces_graph: bool
     checkpoint_ref: BlobRef
-    manifest: SessionCheckpoint
+    manifest: JsonObject
     summary: Summary
+    stores_manifest: bool = False
     config: PersistedSessionConfig | None = None
     frames: tuple[AgentFrameRecord, ...] | None = None
     current_frame_id: str | None = None
-    usage_deltas: tuple[TokenLedgerEntry, ...] = ()
+    usage: tuple[TokenLedgerEntry, ...] = ()
     values: tuple[Value, ...] = ()
     revived: int = 0
     dangling: tuple[str, ...] = ()
     turn_id: str | None = None
     turn_commit_hash: str | None = None
+    checkpoint: SessionCheckpoint | None = field(default=None, metadata=TRANSIENT)
+    """`manifest` as a record, where it is at hand."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NodesTombstoned:
     node_ids: tuple[str, ...]
     leaf_node_id: str | None
     summary: Summary
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AttachmentsWritten:
     """Rows of the attachment manifest are new or newly stamped: `new` of them were not there before."""
 
@@ -149,12 +161,12 @@ class AttachmentsWritten:
     new: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AttachmentsForgotten:
     entries: tuple[AttachmentManifestEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ValuesDropped:
     """Values that nothing live refers to were collected. Upkeep, not activity."""
 

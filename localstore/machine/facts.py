@@ -14,10 +14,11 @@ from typing import Protocol, TypeAlias
 from ..contract.attachments import AttachmentManifestEntry
 from ..contract.graph import SessionNodeRecord
 from ..contract.inputs import PendingTurnInput, TurnInputIngress
-from ..contract.state import BlobRef, SessionCheckpoint
+from ..contract.state import BlobRef
+from ..contract.values import JsonObject, held
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StoredInput:
     """An input as kept: without the bytes of its images, with their refs, and with the ingress it was submitted with."""
 
@@ -26,7 +27,7 @@ class StoredInput:
     images: tuple[tuple[str, BlobRef], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NodeFact:
     """A node was committed."""
 
@@ -37,7 +38,7 @@ class NodeFact:
         return (f"n:{self.node.node_id}",)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TombstoneFact:
     """A node was hidden."""
 
@@ -48,7 +49,7 @@ class TombstoneFact:
         return (f"n:{self.node_id}",)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DanglingFact:
     """A node names this id as its parent, and no such node exists: committing it later could close a cycle."""
 
@@ -59,9 +60,10 @@ class DanglingFact:
         return (f"d:{self.node_id}",)
 
 
-@dataclass(frozen=True, slots=True)
+@held(manifest="object")
+@dataclass(slots=True)
 class CommitFact:
-    """The head moved; with the stamp and result of the turn, if it had one."""
+    """The head moved; with the stamp and result of the turn, if it had one. `manifest` is kept encoded."""
 
     seq: int
     at_ms: int
@@ -69,7 +71,7 @@ class CommitFact:
     leaf_node_id: str | None
     previous_leaf_node_id: str | None
     checkpoint_ref: BlobRef
-    manifest: SessionCheckpoint
+    manifest: JsonObject
     turn_id: str | None = None
     turn_commit_hash: str | None = None
 
@@ -78,7 +80,7 @@ class CommitFact:
         return (own,) if self.turn_id is None else (own, f"t:{self.turn_id}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InputFact:
     """An input was completed or cancelled."""
 
@@ -91,7 +93,7 @@ class InputFact:
         return (own,) if record.source_key is None else (own, f"s:{record.source_key}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ValueFact:
     """A value was stored under the SHA-256 of its content.
 
@@ -106,7 +108,7 @@ class ValueFact:
         return (f"v:{self.ref}",)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ValueDroppedFact:
     """A value that nothing live refers to was collected."""
 
@@ -117,7 +119,7 @@ class ValueDroppedFact:
         return (f"v:{self.ref}",)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AttachmentFact:
     """A row of the attachment manifest was written, stamped or forgotten."""
 

@@ -9,7 +9,7 @@ from ..contract.checks import MAX_INTEGER
 from ..contract.leases import LeaseOwnerIdentity
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Deadline:
     """When something expires: by wall time, and by the clock of one boot where there is one."""
 
@@ -18,7 +18,7 @@ class Deadline:
     boot_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Moment:
     """One instant, as the machine sees it.
 

@@ -20,7 +20,7 @@ from .facts import StoredInput
 from .moment import Deadline, Moment
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HeldLease:
     """The execution lease that was granted last and not released."""
 
@@ -28,7 +28,7 @@ class HeldLease:
     deadline: Deadline
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HeldClaim:
     """Who took an entry of a queue, and until when."""
 
@@ -64,7 +64,7 @@ class LiveBatch:
     claim: HeldClaim | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Summary:
     """What the session list shows of the graph."""
 

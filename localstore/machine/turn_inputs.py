@@ -26,6 +26,7 @@ from ..contract.inputs import (
     TurnInputState,
 )
 from ..contract.leases import LeaseOwnerIdentity, SessionExecutionLeaseFence
+from ..contract.values import altered
 from .decision import Decide, Decision, View
 from .events import InputEnqueued, InputsClaimed, InputsDeferred, InputsReleased, Value
 from .facts import Archive, InputFact, StoredInput, ValueFact
@@ -39,7 +40,7 @@ def current_record(live: LiveInput, moment: Moment) -> PendingTurnInput:
     record = live.stored.record
     taken = live.claim is not None and live.claim.holds(moment)
     if taken and record.state is TurnInputState.PENDING_ACTIVE:
-        return replace(record, state=TurnInputState.ACCEPTED)
+        return altered(record, state=TurnInputState.ACCEPTED)
     return record
 
 
@@ -167,7 +168,7 @@ def _claim(
     for live in taken:
         record = live.stored.record
         if isinstance(mode, ActiveTurnClaim):
-            record = replace(record, state=TurnInputState.ACCEPTED)
+            record = altered(record, state=TurnInputState.ACCEPTED)
         inputs.append(hydrated(record, live.stored, archive))
     claim = TurnInputClaim(
         session_id,

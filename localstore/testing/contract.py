@@ -1,20 +1,20 @@
 """What holds for the records, the errors and the abstract base, whatever the backend: for a star import."""
 
+from .cases.badfields import TestBadFields
 from .cases.defaults import TestAbstractBase, TestDefaults, TestDefaultsOnOthers
 from .cases.hashing import TestTurnCommitHash
 from .cases.identity import TestDeath, TestErrors, TestOwner
-from .cases.records import (
-    TestBadFields,
-    TestBlobFields,
+from .cases.jsonfields import TestBlobFields, TestJsonFields
+from .cases.records import TestRecords
+from .cases.signatures import TestSignatures
+from .cases.values import (
     TestClaimRecords,
     TestCommitBuilders,
     TestEnums,
     TestGraphRecord,
     TestInputRecord,
-    TestJsonFields,
     TestMaterializing,
     TestMetaRecord,
-    TestRecords,
 )
 
 __all__ = [
@@ -35,5 +35,6 @@ __all__ = [
     "TestMetaRecord",
     "TestOwner",
     "TestRecords",
+    "TestSignatures",
     "TestTurnCommitHash",
 ]

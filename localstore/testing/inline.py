@@ -22,23 +22,23 @@ from .cases.commit_effects import (
     TestTokenLedger,
 )
 from .cases.commit_graph import TestAppend, TestCycles, TestReplaceFull, TestUnchanged
-from .cases.graph import TestLoadNode, TestLoadSession, TestSessionHead
+from .cases.faces import TestAttachmentsOfAStore, TestFace, TestTuples
+from .cases.graph import TestLoadNode, TestLoadSession, TestOwnCopies, TestSessionHead
 from .cases.handles import TestClosing, TestDeletedUnderAHandle, TestManyHandles, TestUnknownSessions
 from .cases.input_claims import (
     TestClaimingForTheNextTurn,
     TestClaimingForTheRunningTurn,
-    TestDeferringOrphans,
     TestEndOfAnInputClaim,
     TestLeaseForClaims,
-    TestNothingIsStranded,
 )
-from .cases.inputs import TestEnqueueingInput, TestInputId, TestListingInput, TestSourceKeyOfInput
+from .cases.inputs import TestEnqueueingInput, TestInputId, TestKeysOfBothQueues, TestListingInput, TestSourceKeyOfInput
 from .cases.leases import TestClaimingALease, TestFencing, TestLiveLease, TestReleasingALease, TestRenewingALease
 from .cases.races import TestQueueRaces, TestRaces
 from .cases.reclaims import TestReclaimingFromTheDead, TestReclaimingFromTheLiving, TestReclaimingWhatIsNotLive
-from .cases.replays import TestReplay, TestStampConflict
+from .cases.replays import TestReplay, TestReplayOfQueues, TestStampConflict
 from .cases.sessions import TestCreateSession, TestDeleteSession, TestOpenSession, TestSessionMeta
-from .cases.summaries import TestListOrder, TestSummary
+from .cases.stranded import TestDeferringOrphans, TestNextTurnIsNotStranded, TestNothingIsStranded
+from .cases.summaries import TestActivityOfAttachments, TestListOrder, TestSummary
 from .cases.upkeep import TestCollectionOfImages, TestGarbageCollection, TestTombstones, TestVacuum
 from .cases.wallclock import TestSteppedWallClock
 from .cases.work import (
@@ -50,10 +50,10 @@ from .cases.work import (
     TestRenewingAWorkClaim,
     TestSourceKeyOfWork,
 )
+from .cases.work_by_ids import TestClaimingByBatchIds
 from .cases.work_claims import (
     TestBoundaries,
     TestClaimingACommand,
-    TestClaimingByBatchIds,
     TestClaimingTurnWork,
     TestGroups,
     TestLeaseForWork,
@@ -62,10 +62,12 @@ from .cases.work_claims import (
 
 __all__ = [
     "TestAbandoningAWorkClaim",
+    "TestActivityOfAttachments",
     "TestAllTogether",
     "TestAppend",
     "TestArguments",
     "TestAttachmentManifest",
+    "TestAttachmentsOfAStore",
     "TestBinding",
     "TestBoundaries",
     "TestBytes",
@@ -96,6 +98,7 @@ __all__ = [
     "TestEnqueueingInput",
     "TestEnqueueingWork",
     "TestExtremes",
+    "TestFace",
     "TestFencing",
     "TestFrameSnapshots",
     "TestGarbageCollection",
@@ -104,6 +107,7 @@ __all__ = [
     "TestInputId",
     "TestIntentForAnotherSession",
     "TestInterruptedTurn",
+    "TestKeysOfBothQueues",
     "TestLeaseForClaims",
     "TestLeaseForWork",
     "TestLeaseOfACommit",
@@ -114,9 +118,11 @@ __all__ = [
     "TestLoadNode",
     "TestLoadSession",
     "TestManyHandles",
+    "TestNextTurnIsNotStranded",
     "TestNothingIsStranded",
     "TestOpenSession",
     "TestOrderOfChecks",
+    "TestOwnCopies",
     "TestPartsByReference",
     "TestPartsByValue",
     "TestQueueRaces",
@@ -131,6 +137,7 @@ __all__ = [
     "TestRenewingAWorkClaim",
     "TestReplaceFull",
     "TestReplay",
+    "TestReplayOfQueues",
     "TestResult",
     "TestSessionHead",
     "TestSessionMeta",
@@ -144,6 +151,7 @@ __all__ = [
     "TestSweep",
     "TestTokenLedger",
     "TestTombstones",
+    "TestTuples",
     "TestUnchanged",
     "TestUnknownSessions",
     "TestVacuum",

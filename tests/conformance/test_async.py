@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from files import Files
 from localstore import Clock, Durability
 from localstore.aio import AsyncLocalStore
 from localstore.testing import LoopThread, StoreFace, store_over_async
 from localstore.testing.suite import *  # noqa: F403
+from tests.conformance.files import Files
 
 
 class AsyncFiles(Files):
@@ -19,9 +19,7 @@ class AsyncFiles(Files):
 
     def open(self, clock: Clock) -> StoreFace:
         self.clock = clock
-        return store_over_async(
-            self.thread, AsyncLocalStore(self.root, durability=self.durability, clock=clock)
-        )
+        return store_over_async(self.thread, AsyncLocalStore(self.root, durability=self.durability, clock=clock))
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from files import Files
 from localstore import Durability
 from localstore.testing.suite import *  # noqa: F403
+from tests.conformance.files import Files
 
 
 @pytest.fixture

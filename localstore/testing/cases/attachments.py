@@ -15,6 +15,7 @@ from ... import (
     AttachmentRef,
     AttachmentStore,
     BackendError,
+    InvalidArgument,
     InvalidCommit,
     SessionScopedAttachmentStore,
     StoredAttachment,
@@ -51,6 +52,8 @@ def is_stored(world: World, attachment_id: str) -> bool:
 
 
 class TestAttachmentManifest(Conformance):
+    """Intents and their rows."""
+
     requires = frozenset({Capability.ATTACHMENTS})
 
     def test_keeps_an_intent_until_it_is_committed(self, world: World) -> None:
@@ -119,6 +122,13 @@ class TestAttachmentManifest(Conformance):
             world.session.commit_refs(SESSION, ("a", "unknown"))
         assert rows(world) == ["a"]
 
+    def test_of_a_deleted_session_is_gone(self, world: World) -> None:
+        """A re-created session has none of the rows of the deleted one."""
+        world.session.record_intent(intent("a"))
+        world.store.delete_session(SESSION)
+        again = world.store.create_session(SESSION)
+        assert again.list_uncommitted(world.clock.now_ms()) == ()
+
     def test_forgets_a_row(self, world: World) -> None:
         """A forgotten row is gone, committed or not; unknown ids are ignored."""
         world.session.record_intent(intent("a"))
@@ -141,6 +151,8 @@ class TestAttachmentManifest(Conformance):
 
 
 class TestCommittedAttachments(Conformance):
+    """Attachments that a commit names."""
+
     requires = frozenset({Capability.ATTACHMENTS})
 
     def test_are_stamped_by_the_commit(self, world: World) -> None:
@@ -173,6 +185,8 @@ class TestCommittedAttachments(Conformance):
 
 
 class TestBytes(Conformance):
+    """The bytes of attachments."""
+
     requires = frozenset({Capability.ATTACHMENTS})
 
     @pytest.mark.parametrize("data", [b"data", b"", bytes(range(256)) * 4096], ids=["few", "none", "many"])
@@ -213,6 +227,8 @@ class TestBytes(Conformance):
 
 
 class TestSessionScopedStore(Conformance):
+    """The attachment store of one session."""
+
     requires = frozenset({Capability.ATTACHMENTS})
 
     def test_records_the_intent_with_the_bytes(self, world: World) -> None:
@@ -262,6 +278,16 @@ class TestSessionScopedStore(Conformance):
         assert scoped.put(b"1", PNG) == ref
         assert scoped.take_pending_attachment_ids() == (ref.id,)
 
+    def test_refuses_what_is_no_attachment(self, world: World) -> None:
+        """Bad bytes or meta are InvalidArgument, and leave no row."""
+        scoped = scoped_to(world)
+        with pytest.raises(InvalidArgument):
+            scoped.put("text", PNG)  # type: ignore[arg-type]
+        with pytest.raises(InvalidArgument):
+            scoped.put(b"data", "image/png")  # type: ignore[arg-type]
+        assert rows(world) == []
+        assert scoped.take_pending_attachment_ids() == ()
+
     def test_does_not_find_unknown_bytes(self, world: World) -> None:
         """An unknown id raises AttachmentNotFound."""
         scoped = scoped_to(world)
@@ -270,6 +296,8 @@ class TestSessionScopedStore(Conformance):
 
 
 class TestSweep(Conformance):
+    """Sweeping attachments that nobody names."""
+
     requires = frozenset({Capability.ATTACHMENTS})
 
     def test_deletes_orphans(self, world: World) -> None:
@@ -369,6 +397,8 @@ class TestSweep(Conformance):
 
 
 class TestIntentForAnotherSession(Conformance):
+    """Rows of another session than the handle's."""
+
     requires = frozenset({Capability.ATTACHMENTS})
 
     def test_is_recorded_there(self, world: World) -> None:

@@ -16,7 +16,6 @@ from ... import (
     LeaseAcquired,
     RuntimePersistence,
     SessionExecutionLeaseFence,
-    StoreError,
 )
 from ..backends import Capability
 from ..builders import PNG, SESSION, TURN, active_input, chain, node, owner, wake
@@ -203,6 +202,8 @@ ARGUMENTS: dict[str, tuple[Sequence[Any], Bad]] = {
 
 
 class TestArguments(Conformance):
+    """Bad arguments of a handle's calls."""
+
     requires = frozenset({Capability.ATTACHMENTS, Capability.QUEUED_WORK, Capability.TURN_INPUT})
 
     @pytest.mark.parametrize("argument", ARGUMENTS)
@@ -254,6 +255,8 @@ STORE_ARGUMENTS: dict[str, tuple[Sequence[Any], Callable[[World, Any], object]]]
 
 
 class TestStoreArguments(Conformance):
+    """Bad arguments of the store's own calls."""
+
     requires = frozenset({Capability.ATTACHMENTS})
 
     @pytest.mark.parametrize("argument", STORE_ARGUMENTS)
@@ -275,6 +278,8 @@ class TestStoreArguments(Conformance):
 
 
 class TestExtremes(Conformance):
+    """The greatest values that are admitted."""
+
     requires = frozenset({Capability.QUEUED_WORK, Capability.TURN_INPUT})
 
     def test_the_longest_ttl_is_told_or_taken(self, world: World) -> None:
@@ -318,15 +323,3 @@ class TestExtremes(Conformance):
         found = world.session.load_node("deep")
         assert found is not None
         assert found.payload == payload
-
-    def test_subclasses_of_text_do_no_harm(self, world: World) -> None:
-        """A subclass of str is text, or told to be none."""
-
-        class Text(str):
-            __slots__ = ()
-
-        try:
-            assert world.session.load_node(Text("nowhere")) is None
-            assert world.session.list_queued_work(Text("nobody")) == ()
-        except StoreError as error:
-            assert isinstance(error, InvalidArgument)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ... import (
     ActivePath,
@@ -21,8 +22,8 @@ from ... import (
     TurnInputClaim,
     TurnInputState,
 )
-from ..builders import TURN, append_commit, intent, next_input, node, owner, wake
-from .world import AFTER_WORK, IDLE, MINUTE
+from ..builders import OTHER, TURN, append_commit, intent, next_input, node, owner, wake
+from .world import AFTER_WORK, IDLE, MINUTE, World
 
 Call = Callable[[RuntimePersistence, str], object]
 
@@ -105,3 +106,19 @@ CALLS: dict[str, Call] = {
     "list_uncommitted": lambda s, sid: s.list_uncommitted(0),
     "forget": lambda s, sid: s.forget("a"),
 }
+
+STALE = ["session", "owner id", "incarnation", "lease token", "higher fencing token", "lower fencing token"]
+"""The fields of a fence, each of which makes it stale."""
+
+
+def stale_fences(world: World) -> dict[str, SessionExecutionLeaseFence]:
+    """The live lease's fence with each of its fields changed."""
+    fence = world.fence()
+    return {
+        "session": replace(fence, session_id=OTHER),
+        "owner id": replace(fence, owner=owner("someone else")),
+        "incarnation": replace(fence, owner=owner(incarnation="2")),
+        "lease token": replace(fence, lease_token=fence.lease_token + "x"),
+        "higher fencing token": replace(fence, fencing_token=fence.fencing_token + 1),
+        "lower fencing token": replace(fence, fencing_token=fence.fencing_token - 1),
+    }

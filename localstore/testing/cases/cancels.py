@@ -55,6 +55,8 @@ EXPECTED = [
 
 
 class TestCancellingOne(Conformance):
+    """Cancelling one input."""
+
     requires = frozenset({Capability.TURN_INPUT})
 
     @pytest.mark.parametrize("active", [True, False], ids=["pending", "deferred"])
@@ -169,6 +171,8 @@ class TestCancellingOne(Conformance):
 
 
 class TestCancellingSeveral(Conformance):
+    """Cancelling several inputs at once."""
+
     requires = frozenset({Capability.TURN_INPUT})
 
     def test_gives_one_result_a_target_in_order(self, world: World) -> None:
@@ -237,6 +241,8 @@ class TestCancellingSeveral(Conformance):
 
 
 class TestCancellingASuffix(Conformance):
+    """Cancelling everything from an input on."""
+
     requires = frozenset({Capability.TURN_INPUT})
 
     def test_cancels_the_anchor_and_every_later_input(self, world: World) -> None:

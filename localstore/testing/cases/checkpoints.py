@@ -61,6 +61,8 @@ def is_sha256(ref: str | None) -> bool:
 
 
 class TestPartsByValue(Conformance):
+    """Parts given by value."""
+
     @pytest.mark.parametrize("name", JSON_VALUES)
     def test_json_parts_come_back_with_their_refs(self, world: World, name: str) -> None:
         """Loading gives each JSON part by value and by reference, falsy values included."""
@@ -111,6 +113,8 @@ class TestPartsByValue(Conformance):
 
 
 class TestPartsByReference(Conformance):
+    """Parts given by reference."""
+
     def test_mean_the_blobs_that_are_stored(self, world: World) -> None:
         """A part that is None with its reference set is the blob that is already stored."""
         store(world, tool_state={"t": 1}, plugin_snapshot=[2], execution_state=b"3")
@@ -135,7 +139,8 @@ class TestPartsByReference(Conformance):
     def test_that_are_not_stored_are_invalid(self, world: World, part: str) -> None:
         """A reference without its value must be stored already."""
         store(world, tool_state=1)
-        checkpoint = HydratedSessionCheckpoint(**{f"{part}_ref": UNKNOWN_REF})
+        given: Any = {f"{part}_ref": UNKNOWN_REF}
+        checkpoint = HydratedSessionCheckpoint(**given)
         fails(world, unchanged_commit(checkpoint=checkpoint))
 
     def test_may_be_used_by_another_part_later(self, world: World) -> None:
@@ -168,6 +173,8 @@ class TestPartsByReference(Conformance):
 
 
 class TestCheckpointManifest(Conformance):
+    """The manifest of a checkpoint."""
+
     def test_holds_the_refs_of_the_parts(self, world: World) -> None:
         """The manifest of the result names every part by reference."""
         state = PersistedTurnState(3)
@@ -210,6 +217,8 @@ class TestCheckpointManifest(Conformance):
 
 
 class TestFrameSnapshots(Conformance):
+    """Snapshots of agent frames."""
+
     def settle(self, world: World, *frames: Any) -> None:
         """Commit these frames."""
         world.settle(unchanged_commit(agent_frames=frames))

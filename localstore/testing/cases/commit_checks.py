@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
@@ -20,7 +21,6 @@ from ... import (
     RuntimeTurnCommitStamp,
     SessionBindingMismatch,
     SessionExecutionLeaseExpired,
-    SessionExecutionLeaseFence,
     StoreError,
     TurnInputClaimExpired,
     TurnInputCompletion,
@@ -43,6 +43,7 @@ from ..builders import (
     usage,
     wake,
 )
+from .calls import STALE, stale_fences
 from .world import HOUR, MINUTE, SECOND, WORKER, Conformance, World
 
 Flaw = Callable[[RuntimeCommit], RuntimeCommit]
@@ -105,6 +106,8 @@ def busy_world(world: World) -> RuntimeCommit:
 
 
 class TestOrderOfChecks(Conformance):
+    """Which flaw of a commit is told, and that none leaves a trace."""
+
     requires = frozenset({Capability.QUEUED_WORK, Capability.TURN_INPUT, Capability.ATTACHMENTS})
 
     @pytest.mark.parametrize("flaw", FLAWS)
@@ -143,8 +146,6 @@ class TestOrderOfChecks(Conformance):
         commit = busy_world(world)
         with pytest.raises(InvalidCommit):
             world.session.commit_runtime_state(FLAWS["attachment"][0](commit))
-        import hashlib
-
         ref = hashlib.sha256(b"new state").hexdigest()
         later = unchanged_commit("old", checkpoint=HydratedSessionCheckpoint(execution_state_ref=ref))
         with pytest.raises(InvalidCommit):
@@ -152,6 +153,8 @@ class TestOrderOfChecks(Conformance):
 
 
 class TestBinding(Conformance):
+    """Commits of another session."""
+
     def test_another_session_s_commit_is_refused(self, world: World) -> None:
         """A commit of another session raises SessionBindingMismatch with both ids, though that session exists."""
         world.store.create_session(OTHER)
@@ -163,20 +166,9 @@ class TestBinding(Conformance):
         assert caught.value.attempted_session_id == OTHER
 
 
-def stale_fences(world: World) -> dict[str, SessionExecutionLeaseFence]:
-    """The live lease's fence with each of its fields changed."""
-    fence = world.fence()
-    return {
-        "session": replace(fence, session_id=OTHER),
-        "owner id": replace(fence, owner=owner("someone else")),
-        "incarnation": replace(fence, owner=owner(incarnation="2")),
-        "lease token": replace(fence, lease_token=fence.lease_token + "x"),
-        "higher fencing token": replace(fence, fencing_token=fence.fencing_token + 1),
-        "lower fencing token": replace(fence, fencing_token=fence.fencing_token - 1),
-    }
-
-
 class TestLeaseOfACommit(Conformance):
+    """The lease that a commit needs."""
+
     def fails(self, world: World, commit: RuntimeCommit) -> None:
         """The commit lacks a live lease, and changes nothing."""
         before = world.everything()
@@ -193,7 +185,7 @@ class TestLeaseOfACommit(Conformance):
 
     @pytest.mark.parametrize(
         "field",
-        ["session", "owner id", "incarnation", "lease token", "higher fencing token", "lower fencing token"],
+        STALE,
     )
     def test_must_be_the_current_one(self, world: World, field: str) -> None:
         """A fence is stale when any of its four fields differs."""
@@ -242,6 +234,8 @@ class TestLeaseOfACommit(Conformance):
 
 
 class TestHeadRevision(Conformance):
+    """The head revision that a commit expects."""
+
     def test_is_0_before_the_first_commit(self, world: World) -> None:
         """The first commit may expect revision 0."""
         assert world.settle(append_commit(node("a"), expected_head_revision=0)).head_revision == 1

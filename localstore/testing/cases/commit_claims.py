@@ -9,6 +9,7 @@ import pytest
 
 from ... import (
     InputCancelled,
+    MergePayloadDefault,
     QueuedWorkClaim,
     QueuedWorkClaimExpired,
     QueuedWorkCompletion,
@@ -18,16 +19,16 @@ from ... import (
 )
 from ..backends import Capability
 from ..builders import OTHER, SESSION, active_input, append_commit, next_input, owner, unchanged_commit, wake
-from .world import MINUTE, SECOND, WORKER, Conformance, World
+from .world import IDLE, MINUTE, SECOND, WORKER, Conformance, World
 
 
 class TestCompletingQueuedWork(Conformance):
+    """Completing claims on queued work with a commit."""
+
     requires = frozenset({Capability.QUEUED_WORK})
 
     def claim(self, world: World, batches: int = 1) -> QueuedWorkClaim:
         """A claim on new batches of one group."""
-        from ... import MergePayloadDefault
-
         for number in range(batches):
             world.queue(wake(f"{number}", merge=MergePayloadDefault()))
         claim = world.take_work()
@@ -122,8 +123,6 @@ class TestCompletingQueuedWork(Conformance):
         world.store.create_session(OTHER)
         world.queue(wake(session_id=OTHER))
         fence = world.fence(OTHER)
-        from .world import IDLE
-
         claim = world.session.claim_ready_queued_work(OTHER, fence, WORKER, IDLE, MINUTE, 1)
         assert claim is not None
         world.fence()
@@ -145,6 +144,8 @@ class TestCompletingQueuedWork(Conformance):
 
 
 class TestCompletingTurnInput(Conformance):
+    """Completing claims on turn input with a commit."""
+
     requires = frozenset({Capability.TURN_INPUT})
 
     def claim(self, world: World, inputs: int = 1) -> TurnInputClaim:

@@ -36,6 +36,8 @@ from .world import MINUTE, Conformance, World
 
 
 class TestResult(Conformance):
+    """What a commit returns, and what it stores as it is."""
+
     def test_grows_the_head_by_exactly_1(self, world: World) -> None:
         """Every commit grows the head revision by exactly 1, whatever it changes."""
         for number in range(1, 21):
@@ -101,6 +103,8 @@ class TestResult(Conformance):
 
 
 class TestTokenLedger(Conformance):
+    """Token usage."""
+
     def settle(self, world: World, *deltas: TokenLedgerEntry) -> tuple[TokenLedgerEntry, ...]:
         """The ledger after one more commit."""
         world.settle(unchanged_commit(usage_deltas=deltas))
@@ -135,6 +139,8 @@ class TestTokenLedger(Conformance):
 
 
 class TestCompletedWork(Conformance):
+    """What becomes of completed work and input."""
+
     requires = frozenset({Capability.QUEUED_WORK, Capability.TURN_INPUT})
 
     def test_completed_batches_leave_the_queue(self, world: World) -> None:
@@ -185,6 +191,8 @@ class TestCompletedWork(Conformance):
 
 
 class TestReleasingCommit(Conformance):
+    """Commits that release the lease."""
+
     def test_releases_the_lease(self, world: World) -> None:
         """A commit that asks for it releases the lease."""
         lease = world.lease()
@@ -212,6 +220,8 @@ class TestReleasingCommit(Conformance):
 
 
 class TestInterruptedTurn(Conformance):
+    """Commits that interrupt a turn."""
+
     requires = frozenset({Capability.TURN_INPUT})
 
     def interrupting(self, turn_id: str = TURN) -> RuntimeCommit:
@@ -302,6 +312,8 @@ class TestInterruptedTurn(Conformance):
 
 
 class TestAllTogether(Conformance):
+    """All effects at once."""
+
     requires = frozenset({Capability.QUEUED_WORK, Capability.TURN_INPUT})
 
     def test_a_commit_settles_everything_at_once(self, world: World) -> None:

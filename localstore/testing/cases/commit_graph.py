@@ -26,6 +26,8 @@ def path_ids(world: World, leaf: str) -> list[str]:
 
 
 class TestAppend(Conformance):
+    """Appending nodes."""
+
     def test_adds_nodes_and_moves_the_leaf(self, world: World) -> None:
         """The nodes are added to those that are there, and the leaf is the named one."""
         world.append(*chain("a", "b"))
@@ -137,6 +139,8 @@ class TestAppend(Conformance):
 
 
 class TestCycles(Conformance):
+    """Cycles, which are never closed."""
+
     @pytest.mark.parametrize(
         "nodes",
         [
@@ -200,6 +204,8 @@ class TestCycles(Conformance):
 
 
 class TestUnchanged(Conformance):
+    """Commits that add no node."""
+
     def test_moves_the_leaf(self, world: World) -> None:
         """An unchanged graph may move the leaf to any node."""
         world.append(*chain("a", "b"))
@@ -230,6 +236,8 @@ class TestUnchanged(Conformance):
 
 
 class TestReplaceFull(Conformance):
+    """Replacing the whole graph."""
+
     def test_makes_its_nodes_all_there_are(self, world: World) -> None:
         """After a full replacement the old nodes are gone from every read."""
         world.append(*chain("a", "b", "c"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -93,17 +94,21 @@ class SmallestBackend(NoopAttachmentManifest, RuntimePersistence):
         self.read = read
 
     def load_session(self, scope: SessionReadScope) -> PersistedSessionRead | None:
+        """The one session, in whatever scope."""
         return self.read
 
     def load_node(self, node_id: str) -> SessionNodeRecord | None:
+        """The node of the one session."""
         return self.read.graph.find_node(node_id) if self.read else None
 
     def commit_runtime_state(self, commit: RuntimeCommit) -> RuntimeCommitResult:
+        """Accepts and forgets."""
         return RuntimeCommitResult(1, UNKNOWN_REF, SessionCheckpoint())
 
     def try_claim_session_execution_lease(
         self, session_id: str, owner: LeaseOwnerIdentity, lease_ttl_ms: int
     ) -> SessionExecutionLeaseClaimOutcome:
+        """Grants the lease to everybody."""
         return LeaseAcquired(SessionExecutionLease(session_id, owner, "token", 1, 0, lease_ttl_ms))
 
     def reclaim_session_execution_lease(
@@ -113,33 +118,43 @@ class SmallestBackend(NoopAttachmentManifest, RuntimePersistence):
         observed_holder: SessionExecutionLeaseFence,
         lease_ttl_ms: int,
     ) -> SessionExecutionLeaseClaimOutcome:
+        """Grants the lease to everybody."""
         return self.try_claim_session_execution_lease(session_id, owner, lease_ttl_ms)
 
     def renew_session_execution_lease(
         self, fence: SessionExecutionLeaseFence, lease_ttl_ms: int
     ) -> SessionExecutionLease:
+        """Renews any lease."""
         return SessionExecutionLease(fence.session_id, fence.owner, "token", 1, 0, lease_ttl_ms)
 
     def release_session_execution_lease(self, completion: SessionExecutionLeaseCompletion) -> None:
+        """Releases nothing."""
         return None
 
     def save_session_meta(self, meta: SessionMeta) -> None:
+        """Keeps nothing."""
         return None
 
     def load_session_meta(self) -> SessionMeta | None:
+        """Nothing was kept."""
         return None
 
     def tombstone_nodes(self, ids: Sequence[str]) -> None:
+        """Hides nothing."""
         return None
 
     def vacuum(self) -> VacuumReport:
+        """Removes nothing."""
         return VacuumReport(0, 0)
 
     def gc_unreachable(self) -> GcReport:
+        """Deletes nothing."""
         return GcReport(0, 0, 0)
 
 
 class TestAbstractBase:
+    """What a backend must implement, and what it need not."""
+
     def test_requires_twelve_methods_and_the_manifest_s_four(self) -> None:
         """A backend must implement 12 methods and the 4 of the manifest."""
         assert RuntimePersistence.__abstractmethods__ == REQUIRED | MANIFEST
@@ -181,6 +196,8 @@ class TestAbstractBase:
 
 
 class TestDefaults:
+    """Defaults that stand alone."""
+
     def test_durability_is_inline(self) -> None:
         """A backend is INLINE unless it says more."""
         assert SmallestBackend().durability_tier() is DurabilityTier.INLINE
@@ -265,9 +282,8 @@ class Queues(SmallestBackend):
         self.abandoned: list[QueuedWorkClaim] = []
 
     def list_queued_work(self, session_id: str) -> tuple[QueuedWorkBatch, ...]:
+        """The batches of the one group."""
         (batch,) = work_claim_of(session_id).batches
-        from dataclasses import replace
-
         return tuple(replace(batch, batch_id=name) for name in self.names)
 
     def claim_ready_queued_work(
@@ -279,17 +295,19 @@ class Queues(SmallestBackend):
         lease_ttl_ms: int,
         max_batches: int,
     ) -> QueuedWorkClaim | None:
-        from dataclasses import replace
-
+        """Claims the first batches of the group."""
         self.asked.append(max_batches)
         batches = self.list_queued_work(session_id)[:max_batches]
         return replace(work_claim_of(session_id), batches=batches) if batches else None
 
     def abandon_queued_work_claim(self, claim: QueuedWorkClaim) -> None:
+        """Notes what was given back."""
         self.abandoned.append(claim)
 
 
 class TestDefaultsOnOthers:
+    """Defaults that build on other methods."""
+
     def take(self, backend: RuntimePersistence, *names: str) -> QueuedWorkClaim | None:
         """Claim by ids."""
         return backend.claim_ready_queued_work_by_batch_ids(SESSION, fence_of(SESSION), owner(), IDLE, MINUTE, names)
@@ -337,6 +355,7 @@ class TestDefaultsOnOthers:
             def cancel_pending_turn_inputs(
                 self, session_id: str, targets: Sequence[PendingTurnInputCancelTarget]
             ) -> tuple[PendingTurnInputCancelResult, ...]:
+                """Notes the targets and cancels them."""
                 seen.append((session_id, targets))
                 held = input_claim_of(session_id).inputs[0]
                 return tuple(PendingTurnInputCancelResult(target, InputCancelled(held)) for target in targets)
@@ -352,8 +371,7 @@ class TestDefaultsOnOthers:
             """Lists one pending input of the turn."""
 
             def list_pending_turn_inputs(self, session_id: str) -> tuple[PendingTurnInput, ...]:
-                from dataclasses import replace
-
+                """One input."""
                 held = input_claim_of(session_id).inputs[0]
                 return (replace(held, ingress=active_input("x").ingress),)
 

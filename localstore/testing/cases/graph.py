@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ... import ActivePath, FullGraph, NodeNotFound, PersistedSessionRead, SessionNodeRecord
-from ..builders import OTHER, SESSION, append_commit, chain, node, unchanged_commit
+from ... import ActivePath, FullGraph, HydratedSessionCheckpoint, NodeNotFound, PersistedSessionRead, SessionNodeRecord
+from ..builders import OTHER, SESSION, append_commit, chain, frame, node, unchanged_commit
 from .world import Conformance, World
 
 
@@ -22,6 +22,8 @@ def path(world: World, leaf: str | None = None) -> PersistedSessionRead:
 
 
 class TestLoadSession(Conformance):
+    """Reading a session in its scopes."""
+
     def test_is_none_before_the_first_commit(self, world: World) -> None:
         """There is no settled state before the first commit, in any scope."""
         assert world.session.load_session(FullGraph()) is None
@@ -168,6 +170,8 @@ class TestLoadSession(Conformance):
 
 
 class TestLoadNode(Conformance):
+    """Reading one node."""
+
     @pytest.mark.parametrize("kind", ["event", "plugin", "host-defined kind ✓"])
     def test_gives_the_node_as_committed(self, world: World, kind: str) -> None:
         """A node comes back equal in every field, whatever its kind."""
@@ -232,15 +236,48 @@ class TestLoadNode(Conformance):
         assert world.session.load_node(node_id) == node(node_id)
 
 
+class TestOwnCopies(Conformance):
+    """What a caller does to a value that it gave or got."""
+
+    def test_of_payloads_are_the_store_s_own(self, world: World) -> None:
+        """The store keeps its own copy of what it is given, and gives out fresh ones."""
+        payload = {"kind": "event", "list": [1]}
+        world.append(node("a", payload=payload))
+        payload["list"] = "changed before reading"
+        for _ in range(2):
+            found = world.session.load_node("a")
+            assert found is not None
+            got = found.payload
+            assert got == {"kind": "event", "list": [1]}
+            got["list"].append(2)
+            got["more"] = 1
+
+    def test_of_bytes_are_the_store_s_own(self, world: World) -> None:
+        """A buffer may be used again once the call has returned."""
+        buffer = bytearray(b"state")
+        checkpoint = HydratedSessionCheckpoint(execution_state=buffer)  # type: ignore[arg-type]
+        world.settle(append_commit(node("a"), checkpoint=checkpoint))
+        buffer[:] = b"other"
+        assert world.read().checkpoint.execution_state == b"state"
+
+    def test_of_id_lists_are_the_store_s_own(self, world: World) -> None:
+        """A list of ids may change after the call."""
+        world.append(*chain("a", "b"))
+        ids_given = ["a"]
+        world.session.tombstone_nodes(ids_given)
+        ids_given.append("b")
+        assert world.node_ids() == ["b"]
+
+
 class TestSessionHead(Conformance):
+    """Reading the head alone."""
+
     def test_is_none_before_the_first_commit(self, world: World) -> None:
         """There is no head before the first commit."""
         assert world.session.load_session_head() is None
 
     def test_agrees_with_the_session(self, world: World) -> None:
         """The head says what a full read would say."""
-        from ..builders import frame
-
         frames = (frame("f1"), frame("f2"))
         world.append(*chain("a", "b"))
         world.settle(append_commit(node("c", "a"), agent_frames=frames, current_agent_frame_id="f2"))

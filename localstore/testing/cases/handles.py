@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -28,6 +30,8 @@ WHOLE = frozenset({Capability.ATTACHMENTS, Capability.QUEUED_WORK, Capability.TU
 
 
 class TestDeletedUnderAHandle(Conformance):
+    """Handles whose session was deleted."""
+
     requires = WHOLE
 
     @pytest.mark.parametrize("call", CALLS)
@@ -60,6 +64,8 @@ class TestDeletedUnderAHandle(Conformance):
 
 
 class TestClosing(Conformance):
+    """Closing a store."""
+
     requires = WHOLE
 
     @pytest.mark.parametrize("call", CALLS)
@@ -72,13 +78,14 @@ class TestClosing(Conformance):
     def test_closes_the_store(self, world: World) -> None:
         """A closed store does nothing any more."""
         world.store.close()
-        for call in (
+        calls: list[Callable[[], object]] = [
             lambda: world.store.create_session("new"),
             lambda: world.store.open_session(SESSION),
             lambda: world.store.delete_session(SESSION),
-            lambda: world.store.list_sessions(),
+            world.store.list_sessions,
             lambda: world.store.sweep_attachments(0),
-        ):
+        ]
+        for call in calls:
             with pytest.raises(StoreClosed):
                 call()
 
@@ -119,8 +126,6 @@ class TestUnknownSessions(Conformance):
         """Nobody holds an unknown session, so nothing of it can be released."""
         self.finds(world, world.session.get_session_execution_lease("nobody"), None)
         completion = world.lease().completion()
-        from dataclasses import replace
-
         released = replace(completion, session_id="nobody")
         world.session.release_session_execution_lease(released)
         self.finds(world, world.session.get_session_execution_lease("nobody"), None)
@@ -128,7 +133,7 @@ class TestUnknownSessions(Conformance):
     def test_renewals_and_claims_lack_a_live_lease(self, world: World) -> None:
         """What needs a live lease of the session does not get it."""
         session, fence = world.session, fence_of("nobody")
-        for call in (
+        calls: list[Callable[[], object]] = [
             lambda: session.renew_session_execution_lease(fence, MINUTE),
             lambda: CALLS["claim_active_turn_inputs"](session, "nobody"),
             lambda: CALLS["claim_next_turn_inputs"](session, "nobody"),
@@ -136,7 +141,8 @@ class TestUnknownSessions(Conformance):
             lambda: CALLS["claim_ready_queued_work"](session, "nobody"),
             lambda: CALLS["claim_ready_queued_work_by_batch_ids"](session, "nobody"),
             lambda: CALLS["defer_orphaned_turn_inputs"](session, "nobody"),
-        ):
+        ]
+        for call in calls:
             with pytest.raises(SessionExecutionLeaseExpired):
                 call()
         self.finds(world, session.list_queued_work("nobody"), ())
@@ -206,6 +212,8 @@ class TestUnknownSessions(Conformance):
 
 
 class TestManyHandles(Conformance):
+    """Many handles."""
+
     def test_thousands_leave_nothing_behind(self, world: World) -> None:
         """Thousands of create and open calls leak no descriptor, no thread and no handle."""
         world.append(node("a"))
@@ -233,7 +241,8 @@ class TestManyHandles(Conformance):
 
 def _descriptors() -> int:
     process = psutil.Process()
-    return int(process.num_handles() if psutil.WINDOWS else process.num_fds())
+    count: int = getattr(process, "num_handles" if psutil.WINDOWS else "num_fds")()
+    return count
 
 
 def _resources(kind: type) -> tuple[int, int, int]:

@@ -18,6 +18,7 @@ from ... import (
     QueuedWorkCompletion,
     RuntimeCommit,
     RuntimeTurnCommitStamp,
+    SessionExecutionLeaseCompletion,
     SessionGraph,
     TurnInputCompletion,
 )
@@ -122,12 +123,12 @@ def _frame(**changes: Any) -> AgentFrameRecord:
 
 
 def _completion() -> Any:
-    from ... import SessionExecutionLeaseCompletion
-
     return SessionExecutionLeaseCompletion(SESSION, owner(), "t", 1)
 
 
 class TestTurnCommitHash:
+    """The hash of a turn commit."""
+
     def test_is_a_sha256_in_hex(self) -> None:
         """The hash is 64 hexadecimal digits, the same each time."""
         first = full_commit().turn_commit_hash()

@@ -63,6 +63,8 @@ VERDICTS: dict[str, tuple[Make, Make, bool]] = {
 
 
 class TestDeath:
+    """When a holder is definitely dead."""
+
     @pytest.mark.parametrize("case", VERDICTS)
     def test_is_judged_on_proof_alone(self, case: str) -> None:
         """A holder is definitely dead only when both are processes of one host and boot, and it is gone."""
@@ -71,6 +73,8 @@ class TestDeath:
 
 
 class TestOwner:
+    """Owners."""
+
     def test_is_opaque_unless_told(self) -> None:
         """An owner of which nothing is known is opaque."""
         assert LeaseOwnerIdentity("o", "i").liveness == Opaque()
@@ -81,7 +85,7 @@ class TestOwner:
         liveness = LeaseOwnerIdentity.local_process("o", "i").liveness
         assert isinstance(liveness, LocalProcess)
         assert liveness.pid == os.getpid()
-        assert liveness.host_id and liveness.boot_id and liveness.process_start
+        assert "" not in (liveness.host_id, liveness.boot_id, liveness.process_start)
         assert LeaseOwnerIdentity.local_process("o", "i").liveness == liveness
 
     def test_may_name_its_host(self) -> None:
@@ -142,6 +146,8 @@ FACTS = {
 
 
 class TestErrors:
+    """The errors."""
+
     @pytest.mark.parametrize("name", ERRORS)
     def test_pickle(self, name: str) -> None:
         """An error comes back from a pickle with its class, message and facts."""

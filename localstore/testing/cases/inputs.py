@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -20,7 +21,7 @@ from ... import (
     TurnInputState,
 )
 from ..backends import Capability
-from ..builders import OTHER, SESSION, TURN, active_input, next_input, stamped, unchanged_commit
+from ..builders import OTHER, SESSION, TURN, active_input, next_input, stamped, unchanged_commit, wake
 from ..identities import dead_owner
 from .world import MINUTE, SECOND, Conformance, World
 
@@ -40,6 +41,8 @@ OTHER_CONTENT: dict[str, Change] = {
 
 
 class TestEnqueueingInput(Conformance):
+    """Enqueueing input."""
+
     requires = frozenset({Capability.TURN_INPUT})
 
     def test_for_a_running_turn_is_pending(self, world: World) -> None:
@@ -79,7 +82,7 @@ class TestEnqueueingInput(Conformance):
             if count % 3 == 0:
                 world.session.cancel_pending_turn_input(SESSION, item.input_id)
                 world.session.vacuum()
-        assert all(later > earlier for earlier, later in zip(numbers, numbers[1:], strict=False))
+        assert all(later > earlier for earlier, later in pairwise(numbers))
 
     def test_keeps_everything_of_the_input(self, world: World) -> None:
         """Items, images, options and trace id come back as they were."""
@@ -119,6 +122,8 @@ class TestEnqueueingInput(Conformance):
 
 
 class TestSourceKeyOfInput(Conformance):
+    """Recognising input by its source key."""
+
     requires = frozenset({Capability.TURN_INPUT})
 
     def test_known_with_the_same_content_gives_the_stored_record(self, world: World) -> None:
@@ -222,21 +227,26 @@ class TestSourceKeyOfInput(Conformance):
         there = world.say(next_input("other", source_key="k", session_id=OTHER))
         assert here.input_id != there.input_id
 
-    def test_of_queued_work_is_another_key(self, world: World) -> None:
-        """Input and work are separate lifecycles, with separate source keys."""
-        if Capability.QUEUED_WORK in world.backend.capabilities:
-            from ..builders import wake
-
-            world.queue(wake(source_key="k"))
-            world.say(next_input("hello", source_key="k"))
-            assert len(world.pending()) == len(world.queued()) == 1
-
     def test_absent_makes_every_input_a_new_one(self, world: World) -> None:
         """Without source key and id equal inputs are different inputs."""
         assert world.say(next_input("hello")).input_id != world.say(next_input("hello")).input_id
 
 
+class TestKeysOfBothQueues(Conformance):
+    """Source keys of input and of work."""
+
+    requires = frozenset({Capability.TURN_INPUT, Capability.QUEUED_WORK})
+
+    def test_are_separate(self, world: World) -> None:
+        """Input and work are separate lifecycles, with separate source keys."""
+        world.queue(wake(source_key="k"))
+        world.say(next_input("hello", source_key="k"))
+        assert len(world.pending()) == len(world.queued()) == 1
+
+
 class TestInputId(Conformance):
+    """Recognising input by its id."""
+
     requires = frozenset({Capability.TURN_INPUT})
 
     def test_known_with_equal_content_gives_the_record(self, world: World) -> None:
@@ -292,6 +302,8 @@ class TestInputId(Conformance):
 
 
 class TestListingInput(Conformance):
+    """Listing input."""
+
     requires = frozenset({Capability.TURN_INPUT})
 
     def test_has_pending_and_deferred_ones_in_order(self, world: World) -> None:

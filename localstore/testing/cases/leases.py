@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -16,7 +17,7 @@ from ... import (
 )
 from ..builders import OTHER, SESSION, append_commit, living_owner, node, owner
 from ..identities import dead_owner
-from .commit_checks import stale_fences
+from .calls import STALE, stale_fences
 from .world import HOUR, MINUTE, WORKER, Conformance, World
 
 
@@ -31,6 +32,8 @@ def shown(world: World) -> SessionExecutionLease | None:
 
 
 class TestClaimingALease(Conformance):
+    """Claims of the execution lease."""
+
     def test_of_a_free_session_is_granted(self, world: World) -> None:
         """A free lease is acquired until now + ttl, with fencing token 1 at first."""
         outcome = claim(world, WORKER)
@@ -138,7 +141,7 @@ class TestClaimingALease(Conformance):
             else:
                 world.clock.advance(MINUTE)
         tokens = [lease.fencing_token for lease in leases]
-        assert all(later > earlier for earlier, later in zip(tokens, tokens[1:], strict=False))
+        assert all(later > earlier for earlier, later in pairwise(tokens))
         assert len({lease.lease_token for lease in leases}) == 30
 
     def test_of_another_session_is_another_lane(self, world: World) -> None:
@@ -151,6 +154,8 @@ class TestClaimingALease(Conformance):
 
 
 class TestLiveLease(Conformance):
+    """Looking at the live lease."""
+
     def test_is_none_while_nobody_holds_it(self, world: World) -> None:
         """Without a claim, after a release and after expiry there is no live lease."""
         assert shown(world) is None
@@ -175,6 +180,8 @@ class TestLiveLease(Conformance):
 
 
 class TestRenewingALease(Conformance):
+    """Renewals."""
+
     def test_sets_its_expiry_to_now_plus_ttl(self, world: World) -> None:
         """A renewal gives the lease with the new expiry, and all else as it was."""
         lease = world.lease(ttl_ms=MINUTE)
@@ -201,7 +208,7 @@ class TestRenewingALease(Conformance):
 
     @pytest.mark.parametrize(
         "field",
-        ["session", "owner id", "incarnation", "lease token", "higher fencing token", "lower fencing token"],
+        STALE,
     )
     def test_needs_the_current_fence(self, world: World, field: str) -> None:
         """A fence that differs in any of its four fields is stale."""
@@ -245,6 +252,8 @@ class TestRenewingALease(Conformance):
 
 
 class TestReleasingALease(Conformance):
+    """Releases."""
+
     def test_frees_the_session(self, world: World) -> None:
         """A released lease is free for anybody at once."""
         lease = world.lease()
@@ -261,7 +270,7 @@ class TestReleasingALease(Conformance):
 
     @pytest.mark.parametrize(
         "change",
-        ["session", "owner id", "incarnation", "lease token", "higher fencing token", "lower fencing token"],
+        STALE,
     )
     def test_with_a_stale_completion_does_nothing(self, world: World, change: str) -> None:
         """A completion that differs in any of its four fields touches nothing."""
@@ -305,6 +314,8 @@ class TestReleasingALease(Conformance):
 
 
 class TestFencing(Conformance):
+    """What a stale fence is good for: nothing."""
+
     def test_shuts_out_a_holder_that_wakes_up_late(self, world: World) -> None:
         """A holder that slept through its expiry can neither commit nor renew nor release what is not its own."""
         sleeper = world.lease(ttl_ms=MINUTE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -51,6 +52,8 @@ class Workers:
 
 
 class TestProcesses(Conformance):
+    """Processes that share a store."""
+
     requires = frozenset({Capability.MULTI_PROCESS, Capability.QUEUED_WORK, Capability.TURN_INPUT})
 
     @pytest.fixture(scope="class")
@@ -143,7 +146,7 @@ class TestProcesses(Conformance):
         """Inputs and work of several processes are all there, in each one's order."""
         names = workers.at_once(world, children.enqueue_many, 20)
         listed = world.pending()
-        assert sorted(listed) == sorted(sum(names, []))
+        assert sorted(listed) == sorted(chain.from_iterable(names))
         for mine in names:
             assert [name for name in listed if name in mine] == mine
         batches = world.session.list_queued_work(SESSION)
@@ -153,7 +156,7 @@ class TestProcesses(Conformance):
         """Each input and each batch is claimed by one process."""
         workers.one(world, children.fill_queues, 30)
         fence = world.fence()
-        names = sum(workers.at_once(world, children.claim_until_empty, fence), [])
+        names = list(chain.from_iterable(workers.at_once(world, children.claim_until_empty, fence)))
         assert len(names) == len(set(names)) == 60
         assert world.pending() == world.waiting() == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from ... import HeadRevisionConflict, InputCancelled, LeaseAcquired, LeaseBusy, RuntimeCommitResult
@@ -35,6 +36,8 @@ def at_once(task: Callable[[int], Any]) -> list[Any]:
 
 
 class TestRaces(Conformance):
+    """Races for sessions, leases and the head."""
+
     def test_for_a_new_session_make_it_once(self, world: World) -> None:
         """Whoever creates a session at the same time gets the same session."""
 
@@ -103,7 +106,7 @@ class TestRaces(Conformance):
                 for count in range(10)
             ]
 
-        revisions = sum(at_once(commit), [])
+        revisions = list(chain.from_iterable(at_once(commit)))
         assert sorted(revisions) == list(range(1, 10 * THREADS + 1))
         assert len(world.node_ids()) == 10 * THREADS
 
@@ -130,6 +133,8 @@ class TestRaces(Conformance):
 
 
 class TestQueueRaces(Conformance):
+    """Races for input and work."""
+
     requires = frozenset({Capability.QUEUED_WORK, Capability.TURN_INPUT})
 
     def test_of_enqueues_lose_nothing(self, world: World) -> None:
@@ -145,7 +150,7 @@ class TestQueueRaces(Conformance):
 
         names = at_once(enqueue)
         listed = world.pending()
-        assert sorted(listed) == sorted(sum(names, []))
+        assert sorted(listed) == sorted(chain.from_iterable(names))
         for mine in names:
             assert [name for name in listed if name in mine] == mine
         batches = world.session.list_queued_work(SESSION)
@@ -177,7 +182,7 @@ class TestQueueRaces(Conformance):
                 names += [*inputs.completion().input_ids, *work.completion().batch_ids]
             return names
 
-        names = sum(at_once(claim), [])
+        names = list(chain.from_iterable(at_once(claim)))
         assert len(set(names)) == len(names) == 8 * THREADS
         assert world.pending() == world.waiting() == []
 

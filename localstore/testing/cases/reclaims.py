@@ -69,6 +69,8 @@ CHANGES: dict[str, Callable[[SessionExecutionLeaseFence], SessionExecutionLeaseF
 
 
 class TestReclaimingWhatIsNotLive(Conformance):
+    """Reclaims of a lease that is not live."""
+
     def test_of_a_session_that_nobody_ever_held_is_granted(self, world: World) -> None:
         """A lease that is not live is acquired, whatever was observed."""
         observed = SessionExecutionLeaseFence(SESSION, owner("imagined"), "imagined", 5)
@@ -109,6 +111,8 @@ class TestReclaimingWhatIsNotLive(Conformance):
 
 
 class TestReclaimingFromTheDead(Conformance):
+    """Reclaims from a holder that is definitely dead."""
+
     def dead_lease(self, world: World) -> SessionExecutionLease:
         """A live lease of a dead holder."""
         return world.lease(dead_owner())
@@ -198,6 +202,8 @@ class TestReclaimingFromTheDead(Conformance):
 
 
 class TestReclaimingFromTheLiving(Conformance):
+    """Reclaims from a holder that may live."""
+
     @pytest.mark.parametrize("who", NOT_PROVABLY_DEAD)
     def test_is_busy(self, world: World, who: str) -> None:
         """Without proof of death the reclaim is busy with the current holder."""

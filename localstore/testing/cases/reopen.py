@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -56,6 +57,8 @@ def same_after_reopening(world: World) -> None:
 
 
 class TestReopening(Conformance):
+    """Closing a store and opening it again."""
+
     requires = DURABLE
 
     def test_keeps_an_empty_store(self, world: World) -> None:
@@ -156,7 +159,7 @@ class TestReopening(Conformance):
             else:
                 world.clock.advance(HOUR)
             world.reopen()
-        assert all(later > earlier for earlier, later in zip(tokens, tokens[1:], strict=False))
+        assert all(later > earlier for earlier, later in pairwise(tokens))
 
     def test_keeps_released_leases_released(self, world: World) -> None:
         """A released lease does not come back."""
@@ -174,8 +177,10 @@ class TestReopening(Conformance):
         world.reopen()
         world.clock.advance(MINUTE)
         more_inputs, more_work = world.take_active(), world.take_work()
-        assert inputs is not None and more_inputs is not None
-        assert work is not None and more_work is not None
+        assert inputs is not None
+        assert work is not None
+        assert more_inputs is not None
+        assert more_work is not None
         assert more_inputs.fencing_token > inputs.fencing_token
         assert more_work.fencing_token > work.fencing_token
 

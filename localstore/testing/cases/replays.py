@@ -40,17 +40,20 @@ def first_turn() -> RuntimeCommit:
     return stamped(append_commit(*chain("a", "b"), checkpoint=checkpoint, usage_deltas=(usage("s", "m"),)))
 
 
+def replays(world: World, commit: RuntimeCommit, expected: RuntimeCommitResult) -> None:
+    """The commit is answered with the stored result, and changes nothing."""
+    before = world.everything()
+    assert world.session.commit_runtime_state(commit) == expected
+    assert world.everything() == before
+
+
 class TestReplay(Conformance):
-    def replays(self, world: World, commit: RuntimeCommit, expected: RuntimeCommitResult) -> None:
-        """The commit is answered with the stored result, and changes nothing."""
-        before = world.everything()
-        assert world.session.commit_runtime_state(commit) == expected
-        assert world.everything() == before
+    """The same stamped turn again."""
 
     def test_returns_the_stored_result(self, world: World) -> None:
         """The same turn with the same hash gives the same revision, checkpoint reference and manifest."""
         result = world.settle(first_turn())
-        self.replays(world, first_turn(), result)
+        replays(world, first_turn(), result)
 
     def test_needs_no_live_lease(self, world: World) -> None:
         """A replay is answered without a lease, with a stale one, and while somebody else holds it."""
@@ -58,58 +61,37 @@ class TestReplay(Conformance):
         commit = first_turn().with_session_execution_lease(lease.fence())
         result = world.session.commit_runtime_state(commit)
         world.session.release_session_execution_lease(lease.completion())
-        self.replays(world, commit, result)
-        self.replays(world, first_turn(), result)
+        replays(world, commit, result)
+        replays(world, first_turn(), result)
         world.lease(owner("somebody else"))
-        self.replays(world, commit, result)
+        replays(world, commit, result)
 
     def test_returns_the_old_revision_on_a_newer_head(self, world: World) -> None:
         """The stored result stays the same however far the head has moved."""
         result = world.settle(first_turn())
         world.append(node("c", "b"))
         world.settle(stamped(append_commit(node("d", "c")), "turn-2"))
-        self.replays(world, first_turn(), result)
+        replays(world, first_turn(), result)
         assert result.head_revision == 1
 
     def test_does_not_compare_the_head(self, world: World) -> None:
         """A replay that expects an old revision is no conflict."""
         result = world.settle(replace(first_turn(), expected_head_revision=0))
-        self.replays(world, replace(first_turn(), expected_head_revision=0), result)
-        self.replays(world, replace(first_turn(), expected_head_revision=77), result)
+        replays(world, replace(first_turn(), expected_head_revision=0), result)
+        replays(world, replace(first_turn(), expected_head_revision=77), result)
 
     def test_does_not_look_at_the_rest_of_the_commit(self, world: World) -> None:
         """Only the hash decides: nodes, claims and references of the replay are not looked at."""
         result = world.settle(first_turn())
         stamp = first_turn().turn_commit
         other = append_commit(node("x", "nowhere"), node("x"), committed_attachment_ids=("unknown",))
-        self.replays(world, replace(other, turn_commit=stamp), result)
+        replays(world, replace(other, turn_commit=stamp), result)
 
     def test_adds_usage_once(self, world: World) -> None:
         """Usage is not added again."""
         world.settle(first_turn())
         world.settle(first_turn())
         assert world.read().token_ledger == (usage("s", "m"),)
-
-    def test_does_not_complete_claims_again(self, world: World) -> None:
-        """A replay whose claims were completed by the first commit succeeds."""
-        if Capability.QUEUED_WORK not in world.backend.capabilities:
-            return
-        world.queue(wake())
-        claim = world.take_work()
-        assert claim is not None
-        commit = stamped(unchanged_commit().completing_queue_claim(claim))
-        result = world.settle(commit)
-        world.queue(wake("later"))
-        self.replays(world, commit, result)
-
-    def test_does_not_defer_inputs_again(self, world: World) -> None:
-        """Input that came after the first commit is left alone by a replay."""
-        if Capability.TURN_INPUT not in world.backend.capabilities:
-            return
-        commit = stamped(unchanged_commit().deferring_interrupted_turn_inputs("turn-9"))
-        result = world.settle(commit)
-        world.say(active_input("later", "turn-9"))
-        self.replays(world, commit, result)
 
     def test_releases_the_lease_if_asked(self, world: World) -> None:
         """A replay that asks for it releases the lease, and does nothing else."""
@@ -136,7 +118,7 @@ class TestReplay(Conformance):
         world.settle(replace_commit(node("x"), checkpoint=HydratedSessionCheckpoint(execution_state=b"two")))
         world.session.vacuum()
         assert world.session.gc_unreachable().deleted_blob_count > 0
-        self.replays(world, first_turn(), result)
+        replays(world, first_turn(), result)
 
     def test_comes_from_any_handle(self, world: World) -> None:
         """A retry through another handle is a replay too."""
@@ -159,10 +141,35 @@ class TestReplay(Conformance):
         retry = append_commit(
             node("n-2", "n-1", payload=payload, timestamp="2026-02-02T00:00:00Z"), expected_head_revision=2
         )
-        self.replays(world, stamped(retry), result)
+        replays(world, stamped(retry), result)
+
+
+class TestReplayOfQueues(Conformance):
+    """Replays of turns that took input and work."""
+
+    requires = frozenset({Capability.QUEUED_WORK, Capability.TURN_INPUT})
+
+    def test_does_not_complete_claims_again(self, world: World) -> None:
+        """A replay whose claims were completed by the first commit succeeds."""
+        world.queue(wake())
+        claim = world.take_work()
+        assert claim is not None
+        commit = stamped(unchanged_commit().completing_queue_claim(claim))
+        result = world.settle(commit)
+        world.queue(wake("later"))
+        replays(world, commit, result)
+
+    def test_does_not_defer_inputs_again(self, world: World) -> None:
+        """Input that came after the first commit is left alone by a replay."""
+        commit = stamped(unchanged_commit().deferring_interrupted_turn_inputs("turn-9"))
+        result = world.settle(commit)
+        world.say(active_input("later", "turn-9"))
+        replays(world, commit, result)
 
 
 class TestStampConflict(Conformance):
+    """The same turn with other content."""
+
     def conflicts(self, world: World, commit: RuntimeCommit) -> RuntimeTurnCommitConflict:
         """The commit conflicts and changes nothing."""
         world.fence()

@@ -15,7 +15,6 @@ from ... import (
     SessionBindingMismatch,
     SessionMeta,
 )
-from ..backends import Capability
 from ..builders import (
     OTHER,
     SESSION,
@@ -63,6 +62,8 @@ ODD_IDS = {
 
 
 class TestCreateSession(Conformance):
+    """Creating a session."""
+
     def test_seeds_the_metadata_of_a_session_without_arguments(self, world: World) -> None:
         """The name defaults to the id, and the other metadata to nothing."""
         meta = world.session.load_session_meta()
@@ -142,6 +143,8 @@ class TestCreateSession(Conformance):
 
 
 class TestOpenSession(Conformance):
+    """Opening a session."""
+
     def test_is_none_for_an_unknown_session(self, world: World) -> None:
         """Opening a session that does not exist gives None and makes nothing."""
         assert world.store.open_session("nobody") is None
@@ -181,6 +184,8 @@ class TestOpenSession(Conformance):
 
 
 class TestDeleteSession(Conformance):
+    """Deleting a session."""
+
     def test_removes_the_session(self, world: World) -> None:
         """A deleted session is neither opened nor listed."""
         world.append(node("a"))
@@ -239,18 +244,10 @@ class TestDeleteSession(Conformance):
         assert meta is not None
         assert (meta.session_name, meta.model, meta.cwd) == (SESSION, "", None)
 
-    def test_forgets_the_attachment_rows_of_the_session(self, world: World) -> None:
-        """A re-created session has none of the attachment rows of the deleted one."""
-        if Capability.ATTACHMENTS in world.backend.capabilities:
-            from ..builders import intent
-
-            world.session.record_intent(intent("a"))
-        world.store.delete_session(SESSION)
-        again = world.store.create_session(SESSION)
-        assert again.list_uncommitted(world.clock.now_ms()) == ()
-
 
 class TestSessionMeta(Conformance):
+    """The metadata of a session."""
+
     def test_is_replaced_as_a_whole(self, world: World) -> None:
         """Saving metadata replaces all of it."""
         meta = SessionMeta(

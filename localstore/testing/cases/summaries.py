@@ -87,6 +87,8 @@ NO_MESSAGES: dict[str, PART] = {
 
 
 class TestSummary(Conformance):
+    """One line of the list."""
+
     def test_of_a_new_session(self, world: World) -> None:
         """A session without commits is listed with its metadata and zeros."""
         line = world.summary()
@@ -185,6 +187,8 @@ class TestSummary(Conformance):
 
 
 class TestListOrder(Conformance):
+    """The order of the list."""
+
     requires = frozenset({Capability.QUEUED_WORK, Capability.TURN_INPUT})
 
     def test_is_an_empty_tuple_without_sessions(self, world: World) -> None:
@@ -246,9 +250,20 @@ class TestListOrder(Conformance):
         world.everything()
         assert world.everything() == before
 
-    def test_is_moved_by_attachment_rows(self, world: World) -> None:
-        """An intent is a write like any other."""
-        if Capability.ATTACHMENTS in world.backend.capabilities:
+
+class TestActivityOfAttachments(Conformance):
+    """Attachment rows and the order of the list."""
+
+    requires = frozenset({Capability.ATTACHMENTS})
+
+    def test_is_activity(self, world: World) -> None:
+        """Intents, commits of references and forgotten rows are writes like any other."""
+        steps: list[Callable[[], object]] = [
+            lambda: world.session.record_intent(intent("a")),
+            lambda: world.session.commit_refs(SESSION, ("a",)),
+            lambda: world.session.forget("a"),
+        ]
+        for step in steps:
             world.clock.advance(MINUTE)
-            world.session.record_intent(intent("a"))
+            step()
             assert world.summary().updated_at_ms == world.clock.now_ms()

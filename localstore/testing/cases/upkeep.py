@@ -35,6 +35,8 @@ from .world import MINUTE, Conformance, World
 
 
 class TestTombstones(Conformance):
+    """Tombstones."""
+
     def test_hide_nodes_from_every_read(self, world: World) -> None:
         """A tombstoned node is in no graph, no path, no lookup and no count."""
         world.append(*chain("a", "b", "c"))
@@ -76,6 +78,8 @@ class TestTombstones(Conformance):
 
 
 class TestVacuum(Conformance):
+    """Vacuum."""
+
     requires = frozenset({Capability.TURN_INPUT, Capability.QUEUED_WORK})
 
     def test_of_a_new_session_removes_nothing(self, world: World) -> None:
@@ -162,6 +166,8 @@ def parts(number: int) -> dict[str, Any]:
 
 
 class TestGarbageCollection(Conformance):
+    """Garbage collection of the settled state."""
+
     def test_of_a_new_session_finds_nothing(self, world: World) -> None:
         """Without commits and inputs there are no roots and no blobs."""
         assert world.session.gc_unreachable() == GcReport(0, 0, 0)
@@ -244,6 +250,8 @@ class TestGarbageCollection(Conformance):
 
 
 class TestCollectionOfImages(Conformance):
+    """Garbage collection of the images of input."""
+
     requires = frozenset({Capability.TURN_INPUT})
 
     def say(self, world: World, *images: bytes, active: bool = False) -> PendingTurnInput:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -34,6 +35,8 @@ def claimed(world: World, batches: int = 1) -> QueuedWorkClaim:
 
 
 class TestEnqueueingWork(Conformance):
+    """Enqueueing work."""
+
     requires = frozenset({Capability.QUEUED_WORK})
 
     def test_stores_the_batch_as_it_is(self, world: World) -> None:
@@ -73,7 +76,7 @@ class TestEnqueueingWork(Conformance):
             if number % 3 == 0:
                 world.session.cancel_queued_work_batch(SESSION, batch.batch_id)
         numbers = [batch.enqueue_seq for batch in batches]
-        assert all(later > earlier for earlier, later in zip(numbers, numbers[1:], strict=False))
+        assert all(later > earlier for earlier, later in pairwise(numbers))
         assert len({batch.batch_id for batch in batches}) == 10
         assert len({batch.items[0].item_id for batch in batches}) == 10
 
@@ -87,6 +90,8 @@ class TestEnqueueingWork(Conformance):
 
 
 class TestSourceKeyOfWork(Conformance):
+    """Recognising work by its source key."""
+
     requires = frozenset({Capability.QUEUED_WORK})
 
     def test_in_the_queue_gives_the_stored_batch(self, world: World) -> None:
@@ -134,6 +139,8 @@ class TestSourceKeyOfWork(Conformance):
 
 
 class TestListingWork(Conformance):
+    """Listing work."""
+
     requires = frozenset({Capability.QUEUED_WORK})
 
     def test_has_all_batches_in_order(self, world: World) -> None:
@@ -175,6 +182,8 @@ class TestListingWork(Conformance):
 
 
 class TestCancellingWork(Conformance):
+    """Cancelling work."""
+
     requires = frozenset({Capability.QUEUED_WORK})
 
     def test_removes_and_returns_an_unclaimed_batch(self, world: World) -> None:
@@ -221,6 +230,8 @@ class TestCancellingWork(Conformance):
 
 
 class TestRenewingAWorkClaim(Conformance):
+    """Renewing a claim on work."""
+
     requires = frozenset({Capability.QUEUED_WORK})
 
     def fails(self, world: World, claim: QueuedWorkClaim) -> None:
@@ -299,6 +310,8 @@ class TestRenewingAWorkClaim(Conformance):
 
 
 class TestAbandoningAWorkClaim(Conformance):
+    """Giving work back."""
+
     requires = frozenset({Capability.QUEUED_WORK})
 
     def test_gives_the_batches_back(self, world: World) -> None:
@@ -340,6 +353,8 @@ class TestAbandoningAWorkClaim(Conformance):
 
 
 class TestEndOfAWorkClaim(Conformance):
+    """How a claim on work ends by itself."""
+
     requires = frozenset({Capability.QUEUED_WORK})
 
     def test_is_the_millisecond_of_its_expiry(self, world: World) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import pytest
 
@@ -13,14 +13,13 @@ from ... import (
     MergeNever,
     MergePayloadDefault,
     QueuedWorkClaim,
-    QueuedWorkClaimBoundary,
     SessionExecutionLeaseExpired,
     SessionExecutionLeaseFence,
     SlotPolicy,
 )
 from ..backends import Capability
 from ..builders import OTHER, SESSION, command, owner, wake
-from .commit_checks import stale_fences
+from .calls import STALE, stale_fences
 from .world import HOUR, IDLE, IN_TURN, MINUTE, WORKER, Conformance, World
 
 LATER = DeliveryPolicy.AFTER_CURRENT_TURN_COMMIT
@@ -39,6 +38,8 @@ def joining(world: World, *merges: MergeKey) -> list[str]:
 
 
 class TestClaimingTurnWork(Conformance):
+    """Claims of turn work."""
+
     requires = frozenset({Capability.QUEUED_WORK})
 
     def test_gives_a_claim_on_the_earliest_batch(self, world: World) -> None:
@@ -96,6 +97,8 @@ class TestClaimingTurnWork(Conformance):
 
 
 class TestReadiness(Conformance):
+    """When work is ready."""
+
     requires = frozenset({Capability.QUEUED_WORK})
 
     def test_comes_when_now_is_the_time(self, world: World) -> None:
@@ -125,6 +128,8 @@ class TestReadiness(Conformance):
 
 
 class TestBoundaries(Conformance):
+    """Where work may be taken."""
+
     requires = frozenset({Capability.QUEUED_WORK})
 
     def test_inside_a_turn_the_head_must_be_deliverable_there(self, world: World) -> None:
@@ -147,6 +152,8 @@ class TestBoundaries(Conformance):
 
 
 class TestGroups(Conformance):
+    """Which batches are taken together."""
+
     requires = frozenset({Capability.QUEUED_WORK})
 
     @pytest.mark.parametrize("merge", [DEFAULT, GROUP], ids=["default", "group"])
@@ -226,6 +233,8 @@ class TestGroups(Conformance):
 
 
 class TestClaimingACommand(Conformance):
+    """Claims of session commands."""
+
     requires = frozenset({Capability.QUEUED_WORK})
 
     def test_takes_the_leading_one(self, world: World) -> None:
@@ -272,107 +281,9 @@ class TestClaimingACommand(Conformance):
         assert ids(world.take_command()) == [batch.batch_id]
 
 
-class TestClaimingByBatchIds(Conformance):
-    requires = frozenset({Capability.QUEUED_WORK})
-
-    def take(
-        self, world: World, names: Sequence[str], boundary: QueuedWorkClaimBoundary = IDLE
-    ) -> QueuedWorkClaim | None:
-        """Claim these very batches under the worker's lease."""
-        return world.session.claim_ready_queued_work_by_batch_ids(
-            SESSION, world.fence(), WORKER, boundary, MINUTE, names
-        )
-
-    def nothing(self, world: World, names: Sequence[str], boundary: QueuedWorkClaimBoundary = IDLE) -> None:
-        """The claim is None and nothing is claimed."""
-        world.fence()
-        before = world.everything()
-        assert self.take(world, names, boundary) is None
-        assert world.everything() == before
-
-    def test_takes_exactly_the_asked_group(self, world: World) -> None:
-        """The ids of the next ready group are claimed, in order, as a claim like any other."""
-        names = joining(world, GROUP, GROUP)
-        claim = self.take(world, names)
-        assert claim is not None
-        assert ids(claim) == names
-        assert claim.expires_at_epoch_ms == world.clock.now_ms() + MINUTE
-        assert world.waiting() == []
-
-    def test_takes_the_first_of_a_longer_group(self, world: World) -> None:
-        """The asked ids may be the first of the next ready group."""
-        names = joining(world, GROUP, GROUP, GROUP)
-        assert ids(self.take(world, names[:2])) == names[:2]
-        assert world.waiting() == names[2:]
-
-    def test_takes_a_list_of_ids(self, world: World) -> None:
-        """Any sequence of ids will do, and the group is not cut by other limits."""
-        names = joining(world, *[GROUP] * 20)
-        assert ids(self.take(world, list(names))) == names
-
-    def test_in_another_order_is_none(self, world: World) -> None:
-        """The order of the queue must be asked for."""
-        self.nothing(world, joining(world, GROUP, GROUP)[::-1])
-
-    def test_that_skip_earlier_work_are_none(self, world: World) -> None:
-        """Earlier work is never skipped, inside a group or before it."""
-        names = joining(world, GROUP, GROUP, GROUP)
-        self.nothing(world, names[1:])
-        self.nothing(world, [names[0], names[2]])
-
-    def test_beyond_the_group_are_none(self, world: World) -> None:
-        """Ids of two groups are not claimed together."""
-        names = joining(world, GROUP, DEFAULT)
-        self.nothing(world, names)
-        assert ids(self.take(world, names[:1])) == names[:1]
-
-    def test_without_ids_is_none(self, world: World) -> None:
-        """Empty ids claim nothing."""
-        joining(world, GROUP)
-        self.nothing(world, ())
-
-    def test_of_unknown_ids_is_none(self, world: World) -> None:
-        """An unknown id, alone or beside others, claims nothing."""
-        names = joining(world, GROUP, GROUP)
-        self.nothing(world, ["nowhere"])
-        self.nothing(world, [names[0], "nowhere"])
-
-    def test_of_an_id_twice_is_none(self, world: World) -> None:
-        """A repeated id is not the group."""
-        names = joining(world, GROUP, GROUP)
-        self.nothing(world, [names[0], names[0]])
-
-    def test_of_a_claimed_batch_is_none(self, world: World) -> None:
-        """What somebody holds cannot be claimed by name."""
-        names = joining(world, MergeNever(), MergeNever())
-        world.take_work()
-        self.nothing(world, names[:1])
-        assert ids(self.take(world, names[1:])) == names[1:]
-
-    def test_of_a_command_is_none(self, world: World) -> None:
-        """Commands are not turn work, by name neither."""
-        batch = world.queue(command())
-        self.nothing(world, [batch.batch_id])
-
-    def test_of_work_for_later_is_none(self, world: World) -> None:
-        """Work that is not available yet is not ready."""
-        batch = world.queue(wake(available_at_ms=world.clock.now_ms() + 1))
-        self.nothing(world, [batch.batch_id])
-
-    def test_observes_the_boundary(self, world: World) -> None:
-        """At a checkpoint inside a turn the group must be deliverable there."""
-        batch = world.queue(wake(delivery=LATER))
-        self.nothing(world, [batch.batch_id], IN_TURN)
-        assert ids(self.take(world, [batch.batch_id])) == [batch.batch_id]
-
-    def test_takes_an_exclusive_batch_alone(self, world: World) -> None:
-        """An EXCLUSIVE head is a group of one."""
-        names = [world.queue(wake(merge=GROUP, slot=SlotPolicy.EXCLUSIVE)).batch_id for _ in range(2)]
-        self.nothing(world, names)
-        assert ids(self.take(world, names[:1])) == names[:1]
-
-
 class TestLeaseForWork(Conformance):
+    """The lease that claims of work need."""
+
     requires = frozenset({Capability.QUEUED_WORK})
 
     def refused(self, world: World, fence: SessionExecutionLeaseFence) -> None:
@@ -380,13 +291,14 @@ class TestLeaseForWork(Conformance):
         batch = world.queue(wake())
         before = world.everything()
         session = world.session
-        for claim in (
+        claims: list[Callable[[], object]] = [
             lambda: session.claim_ready_queued_work(SESSION, fence, WORKER, IDLE, MINUTE, 1),
             lambda: session.claim_leading_ready_session_command(SESSION, fence, WORKER, MINUTE),
             lambda: session.claim_ready_queued_work_by_batch_ids(
                 SESSION, fence, WORKER, IDLE, MINUTE, (batch.batch_id,)
             ),
-        ):
+        ]
+        for claim in claims:
             with pytest.raises(SessionExecutionLeaseExpired) as caught:
                 claim()
             assert caught.value.session_id == SESSION
@@ -394,7 +306,7 @@ class TestLeaseForWork(Conformance):
 
     @pytest.mark.parametrize(
         "field",
-        ["session", "owner id", "incarnation", "lease token", "higher fencing token", "lower fencing token"],
+        STALE,
     )
     def test_must_be_the_current_one(self, world: World, field: str) -> None:
         """A fence is stale when any of its four fields differs."""

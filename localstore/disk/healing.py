@@ -1,0 +1,99 @@
+"""Another copy of a head that is missing or damaged.
+
+Each node file that a fold or a merge wrote ends with a copy of the head that it was written for, and the journal of a
+session without node files begins with one. The newest copy counts whose node files are all there, and behind which no
+journal goes on unseen.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ..contract.errors import BackendError, CorruptRecord, RecordSchemaVersionError
+from ..machine.encoding import Malformed
+from . import names
+from .head import Head, NodeFileRef, load_head
+from .journal import MAX_JOURNAL, read_header, salvage_records
+from .nodefile import NodeFile
+from .system import system
+
+
+def newest_head_copy(folder: str) -> Head | None:
+    """The newest copy of the head by which nothing that is there would be overlooked."""
+    where = os.path.join(folder, names.NODES)
+    copies = [*_in_node_files(where), *_in_journals(folder)]
+    reached = _Journals(folder)
+    for head in sorted(copies, key=lambda head: -head.generation):
+        if all(_is_there(where, ref) for ref in head.files) and reached.continue_from(head):
+            return head
+    return None
+
+
+def _in_node_files(where: str) -> Iterator[Head]:
+    try:
+        found = system.listdir(where)
+    except FileNotFoundError:
+        return
+    for sha in filter(None, map(names.parse_node_file, found)):
+        try:
+            file = NodeFile.open(os.path.join(where, names.node_file(sha)), sha)
+        except (CorruptRecord, RecordSchemaVersionError, BackendError, FileNotFoundError):
+            continue
+        try:
+            head = load_head(file.head_copy())
+            # The file itself has no name in the copy that it ends with.
+            files = (ref if ref.name else replace(ref, name=sha, size=file.size) for ref in head.files)
+            yield replace(head, files=tuple(files))
+        except (CorruptRecord, Malformed, BackendError):
+            continue
+        finally:
+            file.close()
+
+
+def _in_journals(folder: str) -> Iterator[Head]:
+    for _, path in journals(folder):
+        try:
+            found = (read_header(system.read_file(path, MAX_JOURNAL), path) or {}).get("head")
+            if found is not None:
+                yield load_head(found)
+        except (CorruptRecord, RecordSchemaVersionError, Malformed, BackendError, FileNotFoundError):
+            continue
+
+
+def journals(folder: str) -> list[tuple[int, str]]:
+    """First record and path of each journal in a session's folder, in order."""
+    found = ((names.parse_journal(name), os.path.join(folder, name)) for name in system.listdir(folder))
+    return sorted((first, path) for first, path in found if first is not None)
+
+
+class _Journals:
+    """How far the journals of a session go."""
+
+    def __init__(self, folder: str) -> None:
+        self._found = journals(folder)
+        self._last: dict[str, int] = {}
+
+    def continue_from(self, head: Head) -> bool:
+        """Whether a session with this head sees everything that is in the journals."""
+        return all(
+            first == head.folded_seq + 1 or (first <= head.folded_seq and self._last_of(path) <= head.folded_seq)
+            for first, path in self._found
+        )
+
+    def _last_of(self, path: str) -> int:
+        if path not in self._last:
+            try:
+                records, _ = salvage_records(system.read_file(path, MAX_JOURNAL), path)
+            except (CorruptRecord, BackendError, FileNotFoundError):
+                records = []
+            self._last[path] = max((record.seq for record in records), default=0)
+        return self._last[path]
+
+
+def _is_there(where: str, ref: NodeFileRef) -> bool:
+    try:
+        return system.stat(os.path.join(where, names.node_file(ref.name))).st_size == ref.size
+    except FileNotFoundError:
+        return False
