@@ -46,6 +46,7 @@ from .contract.errors import (
     TurnInputClaimExpired,
     UnsupportedRecordSchemaVersion,
 )
+from .contract.feed import Change, ChangeBatch, ChangeKind, CursorExpired
 from .contract.graph import (
     ActivePath,
     FullGraph,
@@ -176,6 +177,10 @@ def __getattr__(name: str) -> object:
 
 
 __all__ = [
+    "Change",
+    "ChangeBatch",
+    "ChangeKind",
+    "CursorExpired",
     "AsyncAttachmentStore",
     "AsyncLocalStore",
     "AsyncSessionScopedAttachmentStore",

@@ -81,7 +81,9 @@ class AbsentKeeper:
         self._surroundings = surroundings
 
     def read(self, view: View[R]) -> R:
+        """What `view` sees of nothing."""
         return view(SessionState(self.session_id), Recent(), self._surroundings.moment())
 
     def write(self, decide: Decide[R], *, flush: bool = True) -> R:
+        """What `decide` comes to where there is nothing to change."""
         return decide(SessionState(self.session_id), Recent(), self._surroundings.moment()).result

@@ -110,9 +110,7 @@ class Lanes:
         Every call that waits for the end runs `last`, one after the other; later ones find nothing to do.
         """
         closing = self.begin_close(last)
-        if closing is None:
-            return
-        outcome = await closing
+        outcome: Outcome = (None, None) if closing is None else await closing
         del closing
         # The threads have nothing left to do, so that this takes no longer than waking them.
         self._threads.shutdown()

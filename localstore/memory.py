@@ -29,6 +29,9 @@ from .surroundings import Surroundings, fresh_id
 
 R = TypeVar("R")
 
+_MAX_RECORDS = 1 << 16
+"""Records that the change feed of a session in memory reaches back, at most."""
+
 
 class MemoryKeeper:
     """One session in memory."""
@@ -72,6 +75,8 @@ class MemoryKeeper:
             decision = decide(self._state, self._recent, moment)
             if decision.events:
                 apply_record(self._state, self._recent, self._state.seq + 1, moment.now_ms, decision.events)
+                if len(self._recent.records) > _MAX_RECORDS:
+                    del self._recent.records[: _MAX_RECORDS // 2]
             return decision.result
 
     def checkpoint(self) -> None:

@@ -11,6 +11,7 @@ from .contract.attachments import AttachmentIntent, AttachmentManifestEntry
 from .contract.clock import Clock, rfc3339
 from .contract.commits import PersistedSessionRead, RuntimeCommit, RuntimeCommitResult
 from .contract.errors import SessionNotFound, StoreClosed
+from .contract.feed import ChangeBatch
 from .contract.graph import SessionNodeRecord, SessionReadScope, check_scope
 from .contract.inputs import (
     CancelByInputId,
@@ -41,7 +42,7 @@ from .contract.work import (
     QueuedWorkClaimBoundary,
 )
 from .keeper import AbsentKeeper, Keeper, Sessions
-from .machine import attachments, cancels, commits, leases, queued_work, reading, turn_inputs, upkeep
+from .machine import attachments, cancels, commits, feed, leases, queued_work, reading, turn_inputs, upkeep
 
 
 class SessionStore(RuntimePersistence):
@@ -138,6 +139,15 @@ class SessionStore(RuntimePersistence):
     def checkpoint(self) -> None:
         """Fold the journal into node files, spools and `head.json`, as a clean close does; the handle stays open."""
         self._own().checkpoint()
+
+    def changes(self, since: str | None = None, *, limit: int | None = None) -> ChangeBatch:
+        """What happened since the cursor `since`, every change once and in order, across processes and restarts.
+
+        `None` starts at the oldest change that is kept: at least the latest 4,096. `limit` bounds the number of calls
+        whose changes are given. Raises `CursorExpired` for a cursor that is too old or of another session.
+        """
+        after = checks.optional_identifier("since", since)
+        return self._own().read(feed.changes(after, checks.optional_integer("limit", limit)))
 
     def durability_tier(self) -> DurabilityTier:
         return self._sessions.tier

@@ -7,12 +7,13 @@ import pytest
 from scripts.benchmarks.cases.whole_turn import SESSION, contestant
 from scripts.benchmarks.figures import Figure
 from scripts.benchmarks.kinds import OURS, SQLITE, kind_of
+from scripts.benchmarks.localstore_turn import LocalTurns
 from scripts.benchmarks.rounds import interleave
-from scripts.benchmarks.sqlite_schema import FILE_NAME
+from scripts.benchmarks.sqlite_turn import SqliteTurns
 from scripts.benchmarks.stores import NotThereError, opened, verify_turns, whole_turn
 from scripts.benchmarks.workload import branching_turns, turns
 
-KINDS = pytest.mark.parametrize("kind", [kind_of(OURS), kind_of(SQLITE)], ids=[OURS, SQLITE])
+KINDS = pytest.mark.parametrize("kind", [LocalTurns(), SqliteTurns()], ids=[OURS, SQLITE])
 
 
 def play(kind, root, script):
@@ -95,14 +96,12 @@ def test_sqlite_refuses_a_node_that_is_there_and_keeps_its_state(tmp_path):
     verify_turns(kind_of(SQLITE), tmp_path, SESSION, [first])
 
 
-@KINDS
-def test_a_lease_that_another_holds_is_not_granted(kind, tmp_path, monkeypatch):
-    with opened(kind, tmp_path, flushed=False) as store, opened(kind, tmp_path, flushed=False) as other:
+@pytest.mark.parametrize("kind", [LocalTurns, SqliteTurns], ids=[OURS, SQLITE])
+def test_a_lease_that_another_holds_is_not_granted(kind, tmp_path):
+    one, another = kind(owner="one"), kind(owner="another")
+    with opened(one, tmp_path, flushed=False) as store, opened(another, tmp_path, flushed=False) as other:
         holder, waiter = store.session(SESSION), other.session(SESSION)
         assert holder.claim_lease()
-        monkeypatch.setattr("scripts.benchmarks.sqlite_turn._OWNER", "another worker")
-        if kind.name == OURS:
-            monkeypatch.setattr(waiter, "_owner", type(waiter._owner).opaque("another worker", "1"))
         assert not waiter.claim_lease()
         holder.release()
         assert waiter.claim_lease()
@@ -111,20 +110,20 @@ def test_a_lease_that_another_holds_is_not_granted(kind, tmp_path, monkeypatch):
 
 def test_sqlite_flushes_enqueues_and_commits_but_no_claims(tmp_path):
     (turn,) = turns(1)
-    with opened(kind_of(SQLITE), tmp_path, flushed=True) as store:
-        session = store.session(SESSION)
-
-        def after(step):
-            step()
-            return session._execute("PRAGMA synchronous").fetchone()[0]
-
-        full, normal = 2, 1
-        assert after(lambda: session.enqueue(turn)) == full
-        assert after(session.claim_lease) == normal
-        assert after(session.claim_input) == normal
-        assert after(lambda: session.commit(turn)) == full
-        assert after(session.release) == normal
-    assert (tmp_path / FILE_NAME).stat().st_size > 0
+    store = SqliteTurns().open(tmp_path, flushed=True)
+    session = store.session(SESSION)
+    full, normal = 2, 1
+    steps = (
+        (lambda: session.enqueue(turn), full),
+        (session.claim_lease, normal),
+        (session.claim_input, normal),
+        (lambda: session.commit(turn), full),
+        (session.release, normal),
+    )
+    for step, expected in steps:
+        step()
+        assert store.synchronous() == expected
+    store.close()
 
 
 @pytest.mark.parametrize(

@@ -146,15 +146,19 @@ class NoopAttachmentManifest(AttachmentManifest):
     """A mixin for backends without attachments: rows are accepted and not kept."""
 
     def record_intent(self, intent: AttachmentIntent) -> None:
+        """Accept the row and keep nothing."""
         checks.instance("intent", intent, AttachmentIntent)
 
     def commit_refs(self, session_id: str, attachment_ids: tuple[str, ...]) -> None:
+        """Accept the stamps and keep nothing."""
         checks.session_id(session_id)
         checks.identifiers("attachment_ids", attachment_ids)
 
     def list_uncommitted(self, older_than_epoch_ms: int) -> tuple[AttachmentManifestEntry, ...]:
+        """Nothing: no row was kept."""
         checks.integer("older_than_epoch_ms", older_than_epoch_ms)
         return ()
 
     def forget(self, attachment_id: str) -> None:
+        """Do nothing: no row was kept."""
         checks.identifier("attachment_id", attachment_id)

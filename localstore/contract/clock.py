@@ -17,7 +17,9 @@ class Clock(Protocol):
     wall clock (or `None`). Within one boot, expiry is then judged by that; without it, by `now_ms()`.
     """
 
-    def now_ms(self) -> int: ...
+    def now_ms(self) -> int:
+        """Wall time in milliseconds since the Unix epoch."""
+        ...
 
 
 class SystemClock:

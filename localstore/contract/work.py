@@ -72,6 +72,7 @@ class ProcessWake:
 
     @property
     def work_class(self) -> QueuedWorkClass:
+        """`TURN_WORK`."""
         return QueuedWorkClass.TURN_WORK
 
 
@@ -84,6 +85,7 @@ class SessionCommand:
 
     @property
     def work_class(self) -> QueuedWorkClass:
+        """`SESSION_COMMAND`."""
         return QueuedWorkClass.SESSION_COMMAND
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 from ..contract.errors import BackendError, CorruptRecord
 from ..machine.encoding import KINDS
-from ..machine.facts import Fact, NodeFact, Recent, TombstoneFact, ValueFact
+from ..machine.facts import Fact, NodeFact, Recent, TombstoneFact, Unfolded, ValueFact
 from . import names
 from .factlines import CODES, decode_fact
 from .head import Head, NodeFileRef
@@ -174,6 +174,9 @@ class FileArchive:
             return self._salvage(ref).facts()
         return ((offset, decode_fact(line, path, offset)) for offset, line in lines)
 
+    def unfolded(self) -> Sequence[Unfolded]:
+        return self.recent.records
+
     def read_blob(self, ref: str) -> bytes:
         """The bytes of a large value, checked against their name."""
         where = os.path.join(self.folder, names.BLOBS)
@@ -189,10 +192,10 @@ class FileArchive:
 
     def facts(self, *kinds: type) -> Iterator[Fact]:
         for ref in self.refs:
-            done = -1
+            done, path = -1, os.path.join(self.folder, names.NODES, names.node_file(ref.name))
             try:
                 for offset, line in self._lines(ref, kinds):
-                    yield decode_fact(line, self._open[ref.name].path, offset)
+                    yield decode_fact(line, path, offset)
                     done = offset
             except CorruptRecord as damage:
                 salvaged = self._salvage(ref)

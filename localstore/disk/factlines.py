@@ -24,6 +24,7 @@ from ..machine.facts import (
     InputFact,
     NodeFact,
     TombstoneFact,
+    TraceFact,
     ValueDroppedFact,
     ValueFact,
 )
@@ -38,6 +39,7 @@ CODES: dict[type, int] = {
     ValueFact: 6,
     ValueDroppedFact: 7,
     AttachmentFact: 8,
+    TraceFact: 9,
 }
 """The kind of a line in the index of its file."""
 

@@ -13,12 +13,14 @@ from dataclasses import replace
 from typing import Any
 
 from ..contract.errors import BackendError
+from ..machine import feed
 from ..machine.encoding import dump
-from ..machine.facts import Fact, Recent, ValueDroppedFact, ValueFact
+from ..machine.facts import Fact, Recent, TraceFact, ValueDroppedFact, ValueFact
 from . import names, spool
 from .factlines import CODES, LARGE_VALUE, encode_fact
 from .files import seal
 from .head import Head, NodeFileRef, SpoolIndex, head_of, seal_head
+from .leftovers import remove_quietly
 from .loading import Loaded, head_path
 from .nodefile import NodeLine, build_node_file
 from .system import system
@@ -38,49 +40,78 @@ def fold(
     at_rest: bool,
     facts: Iterable[Fact] | None = None,
     kept: tuple[NodeFileRef, ...] | None = None,
-) -> None:
+) -> bool:
     """Write everything of `loaded` to files, and rename a new head over the old one.
 
-    `facts` are written behind the node files `kept`; by default the recent facts behind all node files. Afterwards
-    `loaded` goes on from the new head. Where this fails, `loaded` must be loaded again.
+    `facts` are written behind the node files `kept`; by default the recent facts behind all node files. The journal
+    need not be flushed: until the new head is on the disk, the old one and its journal are what they were.
+
+    Returns whether `loaded` goes on from the new head; if not, or where this fails, it must be loaded again.
     """
-    _flush_journal(loaded)
     old = loaded.head
     state = loaded.state
-    blob_bytes = old.blob_bytes + _write_blobs(folder, loaded.archive.recent)
-    spool_bytes = old.spool_bytes + _write_spool(folder, spool.INPUTS, old.inputs, state.inputs.values())
-    spool_bytes += _write_spool(folder, spool.WORK, old.work, state.work.values())
+    blob_bytes = _write_blobs(folder, loaded.archive.recent)
+    input_bytes = _write_spool(folder, spool.INPUTS, old.inputs, state.inputs.values())
+    work_bytes = _write_spool(folder, spool.WORK, old.work, state.work.values())
     new = head_of(
         state,
         generation=old.generation + 1,
         folded_sum=old.folded_sum if loaded.journal is None else loaded.journal.last_sum,
         files=old.files if kept is None else kept,
-        blob_bytes=blob_bytes,
-        spool_bytes=spool_bytes,
+        blob_bytes=old.blob_bytes + blob_bytes,
+        spool_bytes=old.spool_bytes + input_bytes + work_bytes,
     )
     gone_blobs = list(_dropped(loaded.archive.recent))
-    new = _write_node_files(folder, old, new, list(loaded.archive.recent.log) if facts is None else facts)
+    new = _write_node_files(folder, old, new, _unfolded(loaded.archive.recent) if facts is None else facts)
     if new.meta != old.meta or loaded.healed is not None or at_rest:
         write_whole(os.path.join(folder, names.META), seal(META_KIND, new.meta), flush=True)
     show_lease(folder, state.lease, flush=True)
     _set_aside_damage(folder, loaded)
     freed = _sizes(folder, gone_blobs)
     new = replace(new, blob_bytes=max(0, new.blob_bytes - freed))
-    write_head(folder, new, loaded.unknown)
-    loaded.settle(folder, new)
-    _clean(folder, loaded, at_rest, gone_blobs)
+    relied_on = (old.files, old.blob_bytes or not blob_bytes, old.inputs.live or not input_bytes)
+    if not (all(relied_on) and (old.work.live or not work_bytes)):
+        _flush_first_names(folder, old)
+    write_head(folder, new, loaded.unknown, before=old)
+    try:
+        loaded.settle(folder, new)
+    except (BackendError, FileNotFoundError):
+        return False
+    finally:
+        _clean(folder, new, at_rest, gone_blobs)
+    return True
 
 
-def write_head(folder: str, head: Head, unknown: dict[str, Any]) -> None:
-    """Rename a flushed `head.json` over the old one, and make the name durable."""
-    write_whole(head_path(folder), seal_head(head, unknown), flush=True)
+def _flush_first_names(folder: str, old: Head) -> None:
+    """Make the names of folders durable that the old head may not have relied on, before the new head does."""
     system.flush_dir(folder)
+    if not old.files:
+        # The session itself may have been made without a flush, or by somebody who died before it.
+        system.flush_dir(os.path.dirname(folder))
 
 
-def _flush_journal(loaded: Loaded) -> None:
-    journal = loaded.journal
-    if journal is not None and journal.flushed_seq < journal.last_seq:
-        journal.flush(journal.last_seq)
+def _unfolded(recent: Recent) -> list[Fact]:
+    """The recent facts, and the traces of the records that they came with."""
+    if not recent.records:
+        return list(recent.log)
+    return [*recent.log, TraceFact(recent.records[-1][0], tuple([feed.trace(*record) for record in recent.records]))]
+
+
+def write_head(folder: str, head: Head, unknown: dict[str, Any], before: Head | None = None) -> None:
+    """Rename a flushed `head.json` over the old one, and make the name durable.
+
+    Where that fails at the last, the head `before` is put back, if it is given and can be.
+    """
+    write_whole(head_path(folder), seal_head(head, unknown), flush=True)
+    try:
+        system.flush_dir(folder)
+    except BackendError:
+        if before is not None:
+            try:
+                write_whole(head_path(folder), seal_head(before, unknown), flush=True)
+            except (BackendError, FileNotFoundError, FileExistsError):
+                pass  # what failed first is what the caller must hear of
+        raise
 
 
 def _write_blobs(folder: str, recent: Recent) -> int:
@@ -175,47 +206,43 @@ def _set_aside_damage(folder: str, loaded: Loaded) -> None:
     system.flush_dir(where)
 
 
-def _clean(folder: str, loaded: Loaded, at_rest: bool, gone_blobs: list[str]) -> None:
+def _clean(folder: str, head: Head, at_rest: bool, gone_blobs: list[str]) -> None:
     """Remove what the new head no longer needs. What cannot be removed now is removed by a later fold."""
-    head = loaded.head
-    for name in system.listdir(folder):
+    for name in _listed(folder):
         first = names.parse_journal(name)
         is_old = first is not None and first <= head.folded_seq
         if is_old or names.classify(name, False, names.Place.SESSION) is names.EntryKind.TEMPORARY:
-            _remove(os.path.join(folder, name))
+            remove_quietly(os.path.join(folder, name))
     for kind, index in ((spool.INPUTS, head.inputs), (spool.WORK, head.work)):
         _clean_spool(os.path.join(folder, kind.folder), index)
     for ref in gone_blobs:
-        _remove(os.path.join(folder, names.BLOBS, names.blob(ref)))
+        remove_quietly(os.path.join(folder, names.BLOBS, names.blob(ref)))
     wanted = {names.node_file(ref.name) for ref in head.files}
     where = os.path.join(folder, names.NODES)
-    for name in system.listdir(where):
+    for name in _listed(where):
         path = os.path.join(where, name)
         if name not in wanted and (at_rest or _is_old(path)):
-            _remove(path)
+            remove_quietly(path)
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return system.listdir(folder)
+    except (BackendError, FileNotFoundError):
+        return []
 
 
 def _clean_spool(where: str, index: SpoolIndex) -> None:
-    live = frozenset(index.seqs())
-    try:
-        found = system.listdir(where)
-    except FileNotFoundError:
-        return
+    found = _listed(where)
+    live = frozenset(index.seqs()) if found else frozenset()
     for name in found:
         entry = names.parse_spool_entry(name)
         if entry is not None and entry[0] not in live and entry[0] < index.next_seq:
-            _remove(os.path.join(where, name))
+            remove_quietly(os.path.join(where, name))
 
 
 def _is_old(path: str) -> bool:
     try:
         return time.time() - system.stat(path).st_mtime > GRACE_S
-    except FileNotFoundError:
-        return False
-
-
-def _remove(path: str) -> None:
-    try:
-        system.unlink(path)
     except (BackendError, FileNotFoundError):
-        pass
+        return False

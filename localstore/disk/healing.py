@@ -88,7 +88,7 @@ class _Journals:
                 records, _ = salvage_records(system.read_file(path, MAX_JOURNAL), path)
             except (CorruptRecord, BackendError, FileNotFoundError):
                 records = []
-            self._last[path] = max((record.seq for record in records), default=0)
+            self._last[path] = max((record.seq for _, record in records), default=0)
         return self._last[path]
 
 

@@ -7,11 +7,13 @@
 <zeros, where space was made ahead>
 ```
 
-Each record names the sum of the one before, so a hole or a foreign record cannot pass. That also proves the records where
-only a line end or the header is damaged. The journal of a session that has no node file yet, which would hold a copy of
-the head, begins with that copy: `"head"` in the header. `flushed` is the last record that
-its writer knew to be on the disk, and `boot` the boot it was written in: together they tell a record that a power cut
-tore, which ends the journal, from one that was damaged later, which is an error.
+Each record names the sum of the one before, so a hole or a foreign record cannot pass. That also proves the records
+where only a line end or the header is damaged. `flushed` is the last record that its writer knew to be on the disk, and
+`boot` the boot it was written in: together they tell a record that a power cut tore, which ends the journal, from one
+that was damaged later, which is an error.
+
+The journal of a session that has no node file yet, which would hold a copy of the head, has that copy in its header, as
+`"head"`.
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ class Record:
     events: tuple[Event, ...]
     flushed: int
     boot: str
+    sum: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 def _record(fields: dict[str, Any]) -> Record:
     events = tuple([load_one_of(event, _EVENTS) for event in fields["events"]])
-    return Record(fields["seq"], fields["at"], events, fields["flushed"], fields["boot"])
+    return Record(fields["seq"], fields["at"], events, fields["flushed"], fields["boot"], fields["sum"])
 
 
 def read_header(data: bytes, path: str) -> dict[str, Any] | None:
@@ -103,18 +106,18 @@ def read_header(data: bytes, path: str) -> dict[str, Any] | None:
     return unseal(KIND, data[:end], path) if end >= 0 and check_line(data[:end]) is not None else None
 
 
-def salvage_records(data: bytes, path: str) -> tuple[list[Record], list[Finding]]:
-    """Every whole record in the bytes of a damaged journal, in order whatever lies between them, and what is damaged.
+def salvage_records(data: bytes, path: str) -> tuple[list[tuple[int, Record]], list[Finding]]:
+    """Every whole record in the bytes of a damaged journal, with its offset, and what is damaged between them.
 
     Raises `CorruptRecord` for a record that this release cannot read.
     """
     good, findings = intact_lines(data.rstrip(b"\0"))
-    records: list[Record] = []
+    records: list[tuple[int, Record]] = []
     for offset, line in good:
         fields = _parse(line)
-        if fields is not None and (not records or fields["seq"] > records[-1].seq):
+        if fields is not None and (not records or fields["seq"] > records[-1][1].seq):
             try:
-                records.append(_record(fields))
+                records.append((offset, _record(fields)))
             except Malformed as error:
                 raise CorruptRecord(path, f"the record at offset {offset} is malformed: {error}") from error
     return records, findings
@@ -124,8 +127,8 @@ class Journal:
     """An open journal, and how far it has been read.
 
     `torn` is the length of what stands behind the last whole record and is none: a write that a crash cut short. It is
-    believed by nobody, and cut off by the next writer. `unended` says that the last record is whole but for its line end,
-    which the next writer puts there.
+    believed by nobody, and cut off by the next writer. `unended` says that the last record is whole but for its line
+    end, which the next writer puts there.
     """
 
     __slots__ = (
@@ -189,7 +192,7 @@ class Journal:
         self._boot = boot if type(boot) is str else ""
 
     def _proven(self, rest: bytes) -> list[Record]:
-        """Accept records of `rest`, which stands at `self.offset`, that are proven although what parts them is damaged."""
+        """Accept the records of `rest` that are proven although what parts them is damaged. It is at `self.offset`."""
         start = self.offset
         records: list[Record] = []
         for at, line in intact_lines(rest)[0]:

@@ -15,16 +15,20 @@ from ..contract.sessions import Durability, GcReport, SessionSummary, VacuumRepo
 from ..machine import reading, upkeep
 from ..machine.apply import apply_record
 from ..machine.decision import Decide, View
-from ..machine.events import Event
+from ..machine.events import Event, InputsClaimed, LeaseSet, WorkClaimed
 from ..machine.moment import Moment
+from ..machine.state import SessionState
 from ..surroundings import Surroundings
 from . import housekeeping, names, views
 from .compaction import adopt, due, merge
 from .fold import fold, write_head
 from .housekeeping import Housekeeper
 from .journal import MAX_RECORD, Journal, boot_tag, encode_record
-from .loading import Loaded, attach_journal, head_path, identity_of, load_session, replay
+from .listing import size_of
+from .loading import Loaded, attach_journal, head_path, identity_of, load_head_only, load_session, replay
 from .lock import SessionLock
+from .partial import PartialSession
+from .platforms import WINDOWS
 from .recovery import quarantine_tail, rescue, set_aside_entries
 from .system import system
 
@@ -54,7 +58,7 @@ class FileKeeper:
         self._lock: SessionLock | None = None
         self._loaded: Loaded | None = None
         self._incarnation = ""
-        self._refuses: str | None = None
+        self._unsaved: str | None = None
         self._wrote = False
         self._views = views.Views(folder)
         self._views_due = False
@@ -79,10 +83,25 @@ class FileKeeper:
                     return view(loaded.state, loaded.archive, self._surroundings.moment())
                 except (CorruptRecord, FileNotFoundError):
                     # Perhaps a writer was at it: what is true is seen from the start.
-                    self._unload()
+                    if self._unsaved is None:
+                        self._unload()
             with self._locked():
-                loaded = self._current(write=False)
+                try:
+                    loaded = self._current(write=False)
+                except CorruptRecord as damage:
+                    return self._read_past(damage, view)
                 return view(loaded.state, loaded.archive, self._surroundings.moment())
+
+    def _read_past(self, damage: CorruptRecord, view: View[R]) -> R:
+        """What `view` sees of a session whose journal is damaged, if that is certain all the same."""
+        loaded = load_head_only(self.folder, self._session_id)
+        try:
+            if self._incarnation not in ("", loaded.head.incarnation):
+                raise SessionNotFound(self._session_id)
+            intact = PartialSession(self.folder, loaded, damage)
+            return view(intact.state, intact.archive, self._surroundings.moment())
+        finally:
+            loaded.close()
 
     def write(self, decide: Decide[R], *, flush: bool = True) -> R:
         with self._mutex:
@@ -126,7 +145,7 @@ class FileKeeper:
             decision = upkeep.collect()(loaded.state, loaded.archive, moment)
             if decision.events:
                 self._append(loaded, moment, decision.events, True)
-                self._fold(loaded, at_rest=False)
+                self._fold_if_possible(loaded)
             return decision.result
 
     def summary(self) -> SessionSummary:
@@ -150,7 +169,7 @@ class FileKeeper:
         with self._mutex:
             try:
                 if self._wrote:
-                    self.merge_due()
+                    self._merge_if_possible()
                     with self._locked():
                         self._fold(self._current(write=True), at_rest=True)
             except SessionNotFound:
@@ -158,6 +177,12 @@ class FileKeeper:
             finally:
                 self._wrote = False
                 self._let_go()
+
+    def _merge_if_possible(self) -> None:
+        try:
+            self.merge_due()
+        except (BackendError, CorruptRecord):
+            return  # files that cannot be merged stay as they are; those who read them find out
 
     def forget_inherited(self) -> None:
         """In a forked child: close what the parent opened, without unlocking or flushing anything."""
@@ -185,7 +210,20 @@ class FileKeeper:
                 self._current(write=False)
             except SessionNotFound:
                 return False
+            except (CorruptRecord, FileNotFoundError):
+                # Damaged, or somebody folds: either way it is there, and calls on it find out more.
+                self._unload()
+                return self._is_there()
             return True
+
+    def _is_there(self) -> bool:
+        try:
+            loaded = load_head_only(self.folder, self._session_id)
+        except SessionNotFound:
+            return False
+        loaded.close()
+        self._incarnation = self._incarnation or loaded.head.incarnation
+        return self._incarnation == loaded.head.incarnation
 
     # Locking and catching up.
 
@@ -214,9 +252,12 @@ class FileKeeper:
 
     def _current(self, *, write: bool) -> Loaded:
         """The session as it is now."""
-        if self._refuses is not None and write:
-            raise BackendError(self._refuses)
         loaded = self._loaded
+        if self._unsaved is not None and loaded is not None:
+            if not write:
+                return loaded
+            self._save(loaded)
+            loaded = None
         if loaded is None or not self._is_same(loaded):
             self._unload()
             loaded = self._load(write=write)
@@ -227,7 +268,12 @@ class FileKeeper:
             if loaded.journal is not None:
                 replay(loaded, loaded.journal.read_all(loaded.header(), self._boot()))
         else:
-            records = loaded.journal.read_new()
+            try:
+                records = loaded.journal.read_new()
+            except CorruptRecord:
+                # What looks damaged from where it was read so far may be proven from the start.
+                self._unload()
+                return self._load(write=write)
             if records:
                 replay(loaded, records)
         return loaded
@@ -254,6 +300,7 @@ class FileKeeper:
         return loaded
 
     def _unload(self) -> None:
+        self._unsaved = None
         if self._loaded is not None:
             loaded, self._loaded = self._loaded, None
             loaded.close()
@@ -286,11 +333,17 @@ class FileKeeper:
         if journal.offset == 0:
             line = loaded.first_line(boot) + line
         self._wrote = True
-        journal.append(line, ahead=self._full)
-        if self._full and flush:
-            self._flush(loaded, seq)
-        journal.accept(seq, line, boot)
-        apply_record(state, loaded.archive.recent, seq, moment.now_ms, events)
+        try:
+            journal.append(line, ahead=self._full)
+            if (self._full and flush) or _renews_fencing(state, moment, events):
+                self._flush(loaded, seq)
+            journal.accept(seq, line, boot)
+        except BackendError:
+            raise  # the record is not there
+        except BaseException:
+            self._unload()  # an interrupted call: it is seen from the journal whether its record is there
+            raise
+        apply_record(state, loaded.archive.recent, seq, moment.now_ms, events, journal.last_sum)
 
     def _acknowledge(self, loaded: Loaded) -> None:
         """An answer from what may not be on the disk is an acknowledgement of it: flush it first."""
@@ -303,18 +356,40 @@ class FileKeeper:
         assert journal is not None
         try:
             if journal.flushed_seq < journal.first_seq:
-                system.flush_dir(self.folder)
+                self._flush_names(journal)
             journal.flush(seq)
-        except BackendError as error:
-            try:
-                rescue(self.folder, loaded)
-            except (BackendError, CorruptRecord, FileNotFoundError, FileExistsError) as worse:
-                self._refuses = (
-                    f"a flush of {journal.path} failed and its records could not be saved elsewhere ({worse});"
-                    " close the store, and open it again once the disk is well"
-                )
+        except BackendError:
+            self._rescue(loaded)
+            raise
+
+    def _flush_names(self, journal: Journal) -> None:
+        system.flush_dir(self.folder)
+        if journal.first_seq == 1:
+            # The session may have been made without a flush, or by somebody who died before it.
+            system.flush_dir(os.path.dirname(self.folder))
+
+    def _rescue(self, loaded: Loaded) -> None:
+        """After a failed flush; see `rescue`. Where that fails too, nothing is written until it succeeds."""
+        try:
+            rescue(self.folder, loaded)
+        except (BackendError, CorruptRecord, FileNotFoundError, FileExistsError) as error:
+            self._unsaved = str(error)
+        else:
             self._unload()
-            raise error
+
+    def _save(self, loaded: Loaded) -> None:
+        """Try again to rescue what a flush failed to save, unless somebody else folded it meanwhile."""
+        now = load_head_only(self.folder, self._session_id)
+        now.close()
+        if (now.head.incarnation, now.head.folded_seq) != (loaded.head.incarnation, loaded.head.folded_seq):
+            self._unload()
+            return
+        self._rescue(loaded)
+        if self._unsaved is not None:
+            raise BackendError(
+                f"a flush of {self.folder} failed, and what it should have flushed cannot be saved elsewhere yet:"
+                f" {self._unsaved}"
+            )
 
     def _after(self, loaded: Loaded, events: tuple[Event, ...]) -> None:
         """Views and a fold that is due. What is written is acknowledged: no failure here fails the call."""
@@ -325,22 +400,27 @@ class FileKeeper:
             else:
                 self._views.refresh(loaded.state)
         journal = loaded.journal
-        if journal is not None and (journal.offset >= FOLD_BYTES or loaded.bad_entries):
-            try:
-                self._fold_now(loaded, at_rest=False)
-            except (BackendError, CorruptRecord, FileNotFoundError, FileExistsError):
-                return
+        if journal is not None and (journal.offset >= FOLD_BYTES or loaded.fold_due):
+            self._fold_if_possible(loaded)
+
+    def _fold_if_possible(self, loaded: Loaded) -> None:
+        """Fold after a call that is acknowledged; where that fails, another fold does it."""
+        try:
+            self._fold_now(loaded, at_rest=False)
+        except (BackendError, CorruptRecord, FileNotFoundError, FileExistsError):
+            return
 
     def _fold(self, loaded: Loaded, *, at_rest: bool) -> None:
-        if loaded.journal is not None or loaded.healed is not None or loaded.bad_entries:
+        if loaded.journal is not None or loaded.healed is not None or loaded.bad_entries or loaded.fold_due:
             self._fold_now(loaded, at_rest=at_rest)
 
     def _fold_now(self, loaded: Loaded, *, at_rest: bool, **kwargs: Any) -> None:
+        settled = False
         try:
-            fold(self.folder, loaded, at_rest=at_rest, **kwargs)
-        except BaseException:
-            self._unload()
-            raise
+            settled = fold(self.folder, loaded, at_rest=at_rest, **kwargs)
+        finally:
+            if not settled:
+                self._unload()
         self._views.folded()
         if due(loaded.head.files) and self.housekeeper is not None and not at_rest:
             self.housekeeper.later(self.merge_due)
@@ -359,15 +439,32 @@ class FileKeeper:
         except FileNotFoundError:
             return  # others merged or removed these files meanwhile
 
-    def mark_deleted(self) -> None:
-        """Say in the head that the session is deleted, so that every handle on it sees it; then let go."""
+    def delete(self, move: Callable[[str], None]) -> None:
+        """Say in the head that the session is deleted, so that every handle sees it; then `move` its folder, and let go.
+
+        Once the mark is on the disk the session is deleted, whatever becomes of the folder.
+        """
         with self._mutex:
-            with self._locked():
-                loaded = self._current(write=True)
-                mark = replace(loaded.head, generation=loaded.head.generation + 1, deleted=True)
-                write_head(self.folder, mark, loaded.unknown)
-            self._wrote = False
-            self._let_go()
+            try:
+                with self._locked():
+                    loaded = self._current(write=True)
+                    mark = replace(loaded.head, generation=loaded.head.generation + 1, deleted=True)
+                    write_head(self.folder, mark, loaded.unknown, before=loaded.head)
+                    self._wrote = False
+                    self._unload()
+                    if not WINDOWS:
+                        # Under the lock, so that it is this folder which moves, and not a new session's.
+                        self._move(move)
+            finally:
+                self._let_go()
+            if WINDOWS:
+                self._move(move)  # a folder with an open file in it cannot be moved there
+
+    def _move(self, move: Callable[[str], None]) -> None:
+        try:
+            move(self.folder)
+        except (BackendError, FileNotFoundError, FileExistsError):
+            return  # whoever makes the session anew, or sweeps, moves it
 
     def close_unless_busy(self) -> bool:
         """Close, unless a call is under way or the lock is held; whether it did."""
@@ -375,23 +472,18 @@ class FileKeeper:
             return False
         try:
             self.close()
-        except BackendError:
+        except (BackendError, CorruptRecord):
             return False
         finally:
             self._mutex.release()
         return True
 
 
-def size_of(folder: str, loaded: Loaded) -> int:
-    """Bytes on disk: the files that the head counts, and the journal."""
-    head = loaded.head
-    total = sum(ref.size for ref in head.files) + head.blob_bytes + head.spool_bytes
-    journal = loaded.journal
-    if journal is not None:
-        total += system.size(journal.fd)
-    for name in (names.HEAD, names.META, names.LEASE):
-        try:
-            total += system.stat(os.path.join(folder, name)).st_size
-        except FileNotFoundError:
-            continue
-    return total
+def _renews_fencing(state: SessionState, moment: Moment, events: tuple[Event, ...]) -> bool:
+    """Whether a token jumps past those that a power cut may have lost.
+
+    Such a claim is flushed, in any durability: if a second cut lost it, the jump after that would end at its token.
+    """
+    if state.fencing_boot_id in (None, moment.boot_id):
+        return False
+    return any(isinstance(event, LeaseSet | InputsClaimed | WorkClaimed) for event in events)

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from ..contract.errors import BackendError, CorruptRecord, SessionNotFound, StoreError
+from ..contract.errors import CorruptRecord, SessionNotFound, StoreError
 from ..machine.apply import apply_record
 from ..machine.encoding import dump
 from ..machine.facts import Recent
@@ -28,10 +28,22 @@ class Loaded:
     """A session as loaded from its folder, kept up to date by replaying what is appended to the journal.
 
     `pin` is a descriptor on the `head.json` it was loaded from: while it is open, a path with the same inode is the
-    same file. `healed` says that the head was taken from a node file, since `head.json` is missing or damaged.
+    same file. `healed` says that the head was taken from its copy, since `head.json` is missing or damaged; `fold_due`
+    that the head names what was set aside.
     """
 
-    __slots__ = ("archive", "bad_entries", "head", "healed", "identity", "journal", "pin", "state", "unknown")
+    __slots__ = (
+        "archive",
+        "bad_entries",
+        "fold_due",
+        "head",
+        "healed",
+        "identity",
+        "journal",
+        "pin",
+        "state",
+        "unknown",
+    )
 
     def __init__(self, folder: str, head: Head, unknown: dict[str, Any], archive: FileArchive) -> None:
         self.head = head
@@ -40,6 +52,7 @@ class Loaded:
         self.state = SessionState(head.session_id)
         self.journal: Journal | None = None
         self.bad_entries: list[spool.BadEntry] = []
+        self.fold_due = False
         self.healed: StoreError | None = None
         self.pin = -1
         self.identity: tuple[int, ...] = ()
@@ -75,6 +88,7 @@ class Loaded:
             journal, self.journal = self.journal, None
             journal.close()
         self.bad_entries = []
+        self.fold_due = False
         self.healed = None
         self.state.damaged_inputs = self.state.damaged_work = None
         self.pin_head(folder)
@@ -101,23 +115,48 @@ def identity_of(found: os.stat_result) -> tuple[int, ...]:
     return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
 
 
+def is_deleted(folder: str) -> bool:
+    """Whether the session in `folder`, which is there, is marked deleted."""
+    loaded = _load_head(folder, None)
+    try:
+        return loaded.head.deleted
+    finally:
+        loaded.close()
+
+
 def load_session(folder: str, session_id: str | None, boot: str, *, write: bool, queues: bool = True) -> Loaded:
     """Load the session in `folder`.
 
     Without `queues` the spools stay unread: enough for a summary. Raises `SessionNotFound` where the folder is gone or
-    the session was deleted, `CorruptRecord` for damage that nothing heals. `session_id` is `None` where it is not known.
+    the session was deleted, `CorruptRecord` for damage that nothing heals. `session_id` is `None` where it is unknown.
     """
     loaded = _load_head(folder, session_id)
     try:
-        if loaded.head.deleted:
-            raise SessionNotFound(loaded.head.session_id)
-        if session_id not in (None, loaded.head.session_id):
-            raise CorruptRecord(head_path(folder), f"it is the head of session {loaded.head.session_id!r}")
+        _require(folder, loaded.head, session_id)
         _load_state(folder, loaded, boot, write=write, queues=queues)
     except BaseException:
         loaded.close()
         raise
     return loaded
+
+
+def load_head_only(folder: str, session_id: str) -> Loaded:
+    """The session in `folder` as its head and its node files say, without spools and journal."""
+    loaded = _load_head(folder, session_id)
+    try:
+        _require(folder, loaded.head, session_id)
+    except BaseException:
+        loaded.close()
+        raise
+    loaded.archive.rely_on(loaded.head)
+    return loaded
+
+
+def _require(folder: str, head: Head, session_id: str | None) -> None:
+    if head.deleted:
+        raise SessionNotFound(head.session_id)
+    if session_id not in (None, head.session_id):
+        raise CorruptRecord(head_path(folder), f"it is the head of session {head.session_id!r}")
 
 
 def _load_head(folder: str, session_id: str | None) -> Loaded:
@@ -200,4 +239,4 @@ def attach_journal(folder: str, loaded: Loaded, *, write: bool) -> Journal | Non
 def replay(loaded: Loaded, records: list[Any]) -> None:
     """Carry out journal records on the state."""
     for record in records:
-        apply_record(loaded.state, loaded.archive.recent, record.seq, record.at_ms, record.events)
+        apply_record(loaded.state, loaded.archive.recent, record.seq, record.at_ms, record.events, record.sum)

@@ -5,6 +5,7 @@
   store.json
   attachments/<aa>/<sha256>               and <sha256>.json; <either>.aside while a sweep looks at it
   trash/<session directory>.<16 hex>      deleted sessions on their way out
+  quarantine/<name>.<16 hex>.bad          damaged files of the root and of the attachments
   sessions/<slug>-<16 hex of sha256(id)>/
     meta.json head.json lease.json lock
     nodes/<sha256>.jsonl
@@ -132,6 +133,7 @@ _FIXED: dict[tuple[Place, bool], dict[str, EntryKind]] = {
         ATTACHMENTS: EntryKind.ATTACHMENTS,
         TRASH: EntryKind.TRASH,
         SESSIONS: EntryKind.SESSIONS,
+        QUARANTINE: EntryKind.QUARANTINE,
     },
     (Place.SESSION, False): {
         META: EntryKind.META,

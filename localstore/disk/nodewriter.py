@@ -186,7 +186,7 @@ class _Contents:
         self._count += 1
 
     def note_file(self, size: int, count: int, entries: list[int]) -> None:
-        """Take note of another file's records. A key may come to be here twice: of two, the later line is found first."""
+        """Take note of another file's records. A key may be here twice then: the later line is found first."""
         if self.size > keyindex.MAX_OFFSET or len(self._copied) + len(entries) > keyindex.MAX_ENTRIES:
             raise BackendError(f"a node file holds at most {keyindex.MAX_ENTRIES} keys; write more files")
         self._copied += entries

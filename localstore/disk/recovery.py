@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from ..contract.errors import BackendError, CorruptRecord
+from ..contract.errors import BackendError, CorruptRecord, RecordSchemaVersionError
 from ..machine.encoding import dump
 from . import names
 from .fold import write_head
 from .journal import Journal, open_journal
+from .leftovers import remove_quietly
 from .lines import encode_line
 from .loading import Loaded
 from .system import system
@@ -37,6 +38,9 @@ def quarantine_tail(folder: str, journal: Journal) -> None:
 
 def set_aside_entries(folder: str, loaded: Loaded) -> None:
     """Move the files of damaged spool entries to the quarantine, so that the queue goes on without them."""
+    for bad in loaded.bad_entries:
+        if isinstance(bad.error, RecordSchemaVersionError):
+            raise bad.error  # whoever can read it shall find it where it is
     where = os.path.join(folder, names.QUARANTINE)
     system.make_dir(where)
     for bad in loaded.bad_entries:
@@ -46,6 +50,8 @@ def set_aside_entries(folder: str, loaded: Loaded) -> None:
             name = os.path.basename(bad.path).replace("?", "lost")
             quarantine(folder, name, b"", str(bad.error))
     system.flush_dir(where)
+    loaded.bad_entries = []
+    loaded.fold_due = True
     loaded.state.damaged_inputs = loaded.state.damaged_work = None
 
 
@@ -53,20 +59,31 @@ def rescue(folder: str, loaded: Loaded) -> None:
     """After a failed flush: write the acknowledged records to a new, flushed journal, and take its path.
 
     The page cache may say that the old one is clean while the disk has none of it, and the next flush of it would
-    succeed. What it holds is still right to read. The head is renamed anew, so that every process loads again.
+    succeed. What it holds is still right to read. What was not acknowledged is cut off first, so that nobody reads it.
+
+    The head is renamed anew, so that every process loads again, and before the journal is: whoever has the old one
+    open would go on writing to a file without a name. Where this fails it may be tried again.
     """
     old = loaded.journal
     assert old is not None
+    old.cut_tail()
     content = system.pread(old.fd, old.offset, 0)
     temporary = os.path.join(folder, names.temporary(os.path.basename(old.path)))
     if content:
         system.write_new(temporary, content, True)
-        _verify(temporary, loaded, old)
-        system.replace(temporary, old.path)
-    else:
-        system.unlink(old.path)
-    bumped = replace(loaded.head, generation=loaded.head.generation + 1)
-    write_head(folder, bumped, loaded.unknown)
+    try:
+        if content:
+            _verify(temporary, loaded, old)
+        bumped = replace(loaded.head, generation=loaded.head.generation + 1)
+        write_head(folder, bumped, loaded.unknown)
+        if content:
+            system.replace(temporary, old.path)
+        else:
+            system.unlink(old.path)
+    except BaseException:
+        remove_quietly(temporary)
+        raise
+    system.flush_dir(folder)
 
 
 def _verify(path: str, loaded: Loaded, old: Journal) -> None:

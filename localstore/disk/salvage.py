@@ -18,7 +18,7 @@ from . import names
 from .factlines import decode_fact
 from .head import NodeFileRef
 from .lines import BODY_AT
-from .linescan import Finding, intact_lines
+from .linescan import intact_lines
 from .system import system
 
 _INDEX = b'"kind":"file.index",'

@@ -13,17 +13,19 @@ from ..contract.errors import BackendError, CorruptRecord, SessionNotFound
 from ..contract.sessions import Durability, DurabilityTier, SessionMeta, SessionSummary
 from ..keeper import Keeper
 from ..machine import attachments as rows
-from ..machine import reading
 from ..surroundings import Surroundings, fresh_id
-from . import names
+from . import listing, names
 from .attachments import FileAttachments
 from .files import seal
 from .fold import META_KIND
 from .head import Head, seal_head
 from .housekeeping import Housekeeper
 from .journal import boot_tag
-from .keeper import FileKeeper, size_of
-from .loading import load_session
+from .keeper import LOCK_DEADLINE_S, FileKeeper
+from .leftovers import clear_leftovers, remove_tree_quietly
+from .loading import is_deleted
+from .lock import SessionLock
+from .platforms import MAX_PASSES
 from .system import system
 
 MAX_OPEN_SESSIONS = 64
@@ -50,6 +52,7 @@ class FileSessions:
         self._housekeeper = Housekeeper()
         self._keepers: weakref.WeakValueDictionary[str, FileKeeper] = weakref.WeakValueDictionary()
         self._open: OrderedDict[FileKeeper, None] = OrderedDict()
+        clear_leftovers(root)
         _alive.add(self)
 
     # Finding and making.
@@ -76,12 +79,19 @@ class FileSessions:
         return fresh
 
     def make(self, meta: SessionMeta) -> Keeper:
-        while True:
+        for _ in range(MAX_PASSES):
             found = self.find(meta.session_id)
             if found is not None:
+                if self._full and isinstance(found, FileKeeper) and not found.was_folded():
+                    # Whoever made it may have died before its name was flushed.
+                    system.flush_dir(os.path.dirname(found.folder))
                 return found
-            self._put_in_trash(meta.session_id)
-            self._make_folder(meta)
+            self._clear(meta.session_id)
+            try:
+                self._make_folder(meta)
+            except FileNotFoundError:
+                continue  # it took so long that somebody thought it was left behind
+        raise BackendError(f"cannot make {self._folder(meta.session_id)}: it comes and goes; see which program does that")
 
     def _make_folder(self, meta: SessionMeta) -> None:
         """Make the session's folder in one step: it is built beside, and renamed."""
@@ -102,15 +112,15 @@ class FileSessions:
         system.make_dir(building)
         try:
             system.write_new(os.path.join(building, names.LOCK), b"", False)
-            system.write_new(os.path.join(building, names.META), seal(META_KIND, meta), self._full)
-            system.write_new(os.path.join(building, names.HEAD), seal_head(head, {}), self._full)
-            if self._full:
-                system.flush_dir(building)
+            # Flushed in any durability: a name without its content would be a damaged session.
+            system.write_new(os.path.join(building, names.META), seal(META_KIND, meta), True)
+            system.write_new(os.path.join(building, names.HEAD), seal_head(head, {}), True)
+            system.flush_dir(building)
             system.rename_dir(building, folder)
         except FileExistsError:
-            system.remove_tree(building)
+            remove_tree_quietly(building)
         except BaseException:
-            self._remove_quietly(building)
+            remove_tree_quietly(building)
             raise
         if self._full:
             system.flush_dir(os.path.dirname(folder))
@@ -119,39 +129,47 @@ class FileSessions:
 
     def remove(self, session_id: str) -> None:
         found = self.find(session_id)
-        if isinstance(found, FileKeeper):
-            try:
-                found.mark_deleted()
-            except SessionNotFound:
-                pass
-            with self._mutex:
-                self._keepers.pop(session_id, None)
-                self._open.pop(found, None)
-        self._put_in_trash(session_id)
+        if not isinstance(found, FileKeeper):
+            self._clear(session_id)
+            return
+        try:
+            found.delete(self._put_in_trash)
+        except SessionNotFound:
+            self._clear(session_id)
+        with self._mutex:
+            self._keepers.pop(session_id, None)
+            self._open.pop(found, None)
 
-    def _put_in_trash(self, session_id: str) -> None:
-        """Move the folder of a session that is marked deleted out of the way, and remove it."""
+    def _clear(self, session_id: str) -> None:
+        """Move a folder out of the way whose session was marked deleted by somebody who died before moving it."""
         folder = self._folder(session_id)
         if not os.path.lexists(folder):
             return
+        try:
+            lock = SessionLock(os.path.join(folder, names.LOCK))
+        except FileNotFoundError:
+            return
+        try:
+            lock.acquire(LOCK_DEADLINE_S)
+            try:
+                # Only a marked folder may be moved, and only under its lock: the next may be a new session.
+                if not lock.path_changed() and is_deleted(folder):
+                    self._put_in_trash(folder)
+            finally:
+                lock.release()
+        finally:
+            lock.close()
+
+    def _put_in_trash(self, folder: str) -> None:
+        """Move the folder of a session that is marked deleted, whose lock is held, out of the way, and remove it."""
         trash = os.path.join(self._root, names.TRASH)
         system.make_dir(trash)
         gone = os.path.join(trash, names.trashed(os.path.basename(folder)))
-        try:
-            system.rename_dir(folder, gone)
-        except FileNotFoundError:
-            return
-        if self._full:
-            system.flush_dir(os.path.dirname(folder))
-            system.flush_dir(trash)
-        self._remove_quietly(gone)
-
-    @staticmethod
-    def _remove_quietly(folder: str) -> None:
-        try:
-            system.remove_tree(folder)
-        except BackendError:
-            pass  # out of the way already; the next open removes it
+        system.rename_dir(folder, gone)
+        # Flushed in any durability: half of a session must not come back under its old name.
+        system.flush_dir(os.path.dirname(folder))
+        system.flush_dir(trash)
+        remove_tree_quietly(gone)
 
     # All of them.
 
@@ -169,17 +187,8 @@ class FileSessions:
 
     def summaries(self) -> Iterable[SessionSummary]:
         boot = boot_tag(liveness.boot_id())
-        found = []
-        for folder in self._folders():
-            try:
-                loaded = load_session(folder, None, boot, write=False, queues=False)
-            except SessionNotFound:
-                continue
-            try:
-                found.append(reading.summarize(loaded.state, size_of(folder, loaded)))
-            finally:
-                loaded.close()
-        return found
+        found = (listing.summarize(folder, boot) for folder in self._folders())
+        return [summary for summary in found if summary is not None]
 
     def sweep_bytes(self, orphans: frozenset[str], older_than_ms: int) -> tuple[str, ...]:
         def named() -> frozenset[str]:

@@ -7,11 +7,12 @@ it was written - claimed, deferred, gone - is said by the head and the journal a
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from ..contract.errors import CorruptRecord, RecordSchemaVersionError
+from ..contract.errors import BackendError, CorruptRecord, RecordSchemaVersionError
 from ..contract.work import QueuedWorkBatch
 from ..machine.apply import defer
 from ..machine.facts import StoredInput
@@ -77,21 +78,16 @@ def load_spool(folder: str, kind: SpoolKind[E], index: SpoolIndex) -> tuple[list
     if not index.live:
         return [], []
     where = os.path.join(folder, kind.folder)
-    found: dict[int, str] = {}
-    for name in system.listdir(where):
-        parsed = names.parse_spool_entry(name)
-        if parsed is not None:
-            found[parsed[0]] = name
+    found = names_by_seq(where)
     held = {seq: item.claim for item in index.claims for seq in item.seqs}
     deferred = frozenset(index.deferred)
     entries: list[E] = []
     bad: list[BadEntry] = []
     for seq in index.seqs():
-        path = os.path.join(where, found.get(seq, f"{seq:016d}-?"))
         try:
-            entry = _load_entry(kind, path, seq)
-        except (CorruptRecord, RecordSchemaVersionError) as error:
-            bad.append(BadEntry(seq, path, error))
+            entry = _load_one(kind, where, seq, found.get(seq, []))
+        except _Unreadable as failure:
+            bad.append(failure.entry)
             continue
         if seq in deferred and isinstance(entry, LiveInput):
             defer(entry)
@@ -100,14 +96,57 @@ def load_spool(folder: str, kind: SpoolKind[E], index: SpoolIndex) -> tuple[list
     return entries, bad
 
 
-def _load_entry(kind: SpoolKind[E], path: str, seq: int) -> E:
+class _Unreadable(Exception):
+    def __init__(self, entry: BadEntry) -> None:
+        super().__init__(entry.error)
+        self.entry = entry
+
+
+def names_by_seq(where: str) -> dict[int, list[str]]:
+    """The names of the entries in the folder of a spool; more than one where something put a file beside ours."""
+    found: dict[int, list[str]] = {}
+    try:
+        listed = system.listdir(where)
+    except FileNotFoundError:
+        return found
+    for name in listed:
+        parsed = names.parse_spool_entry(name)
+        if parsed is not None:
+            found.setdefault(parsed[0], []).append(name)
+    return found
+
+
+def _load_one(kind: SpoolKind[E], where: str, seq: int, candidates: list[str]) -> E:
+    """The entry of this number. Of several files the one counts that is whole and has its own name; only one may."""
+    bad: list[BadEntry] = []
+    good: list[E] = []
+    for path in [os.path.join(where, name) for name in sorted(candidates)]:
+        try:
+            good.append(load_entry(kind, path, seq))
+        except (CorruptRecord, RecordSchemaVersionError) as error:
+            bad.append(BadEntry(seq, path, error))
+    if len(good) == 1:
+        return good[0]
+    if good:
+        path = os.path.join(where, sorted(candidates)[0])
+        raise _Unreadable(BadEntry(seq, path, CorruptRecord(path, f"{len(good)} files say that they are entry {seq}")))
+    path = os.path.join(where, f"{seq:016d}-?")
+    raise _Unreadable(bad[0] if bad else BadEntry(seq, path, CorruptRecord(path, "the entry's file is missing")))
+
+
+def load_entry(kind: SpoolKind[E], path: str, seq: int) -> E:
+    """The entry in the file at `path`, which must have this number. Damage is `CorruptRecord`."""
     try:
         raw = system.read_file(path, MAX_ENTRY)
     except FileNotFoundError as error:
         raise CorruptRecord(path, "the entry's file is missing") from error
+    except BackendError as error:
+        if not stat.S_ISREG(system.stat(path).st_mode):
+            raise CorruptRecord(path, f"it is no regular file: {error}") from error
+        raise
     entry = kind.load(raw, path)
-    if kind.seq(entry) != seq:
-        raise CorruptRecord(path, f"it holds entry {kind.seq(entry)}, not {seq}")
+    if kind.seq(entry) != seq or kind.name(entry) != os.path.basename(path):
+        raise CorruptRecord(path, f"it holds entry {kind.name(entry)}")
     return entry
 
 

@@ -31,9 +31,12 @@ from .facts import (
 from .state import HeldLease, LiveBatch, LiveInput, SessionState
 
 
-def apply_record(state: SessionState, recent: Recent, seq: int, at_ms: int, events: tuple[ev.Event, ...]) -> None:
-    """Carry out one journal record."""
+def apply_record(
+    state: SessionState, recent: Recent, seq: int, at_ms: int, events: tuple[ev.Event, ...], mark: str = ""
+) -> None:
+    """Carry out one journal record; `mark` tells it from any other that had its number."""
     state.seq = seq
+    recent.records.append((seq, mark, at_ms, events))
     if not all(isinstance(event, ev.ValuesDropped) for event in events):
         state.updated_at_ms = max(state.updated_at_ms, at_ms)
     for event in events:

@@ -65,6 +65,7 @@ KINDS: dict[type, str] = {
     facts.ValueFact: "value",
     facts.ValueDroppedFact: "value_dropped",
     facts.AttachmentFact: "attachment",
+    facts.TraceFact: "traces",
 }
 """The word for each class that stands where several may."""
 
@@ -251,7 +252,7 @@ def _load_plan(hint: Any) -> Load:
     if hint is bytes:
         return _load_bytes
     if is_dataclass(hint) and isinstance(hint, type):
-        return lambda value: _loader(hint)(value)
+        return lambda value: _loader(hint)(value)  # noqa: PLW0108 - a class may hold itself
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return _load_enum(hint)
     return _load_exact(hint)

@@ -121,8 +121,8 @@ class WorkRemoved:
 class Committed:
     """The graph and the head part of a turn commit. `config` and `frames` are `None` where they did not change.
 
-    `usage` has the new sums of the ledger entries that changed. `manifest` is kept encoded, since it is also the content of the value `checkpoint_ref`; `stores_manifest` says that
-    this value is new.
+    `usage` has the new sums of the ledger entries that changed. `manifest` is kept encoded, since it is also the
+    content of the value `checkpoint_ref`; `stores_manifest` says that this value is new.
     """
 
     revision: int

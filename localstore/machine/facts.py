@@ -7,11 +7,12 @@ fold are in a `Recent`; older ones are in node files; the `Archive` protocol cov
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from ..contract.attachments import AttachmentManifestEntry
+from ..contract.feed import ChangeKind
 from ..contract.graph import SessionNodeRecord
 from ..contract.inputs import PendingTurnInput, TurnInputIngress
 from ..contract.state import BlobRef
@@ -20,7 +21,7 @@ from ..contract.values import JsonObject, held
 
 @dataclass(slots=True)
 class StoredInput:
-    """An input as kept: without the bytes of its images, with their refs, and with the ingress it was submitted with."""
+    """An input as kept: with refs instead of the bytes of its images, and with the ingress it was submitted with."""
 
     record: PendingTurnInput
     submitted: TurnInputIngress
@@ -131,9 +132,50 @@ class AttachmentFact:
         return (f"a:{self.entry.attachment_id}",)
 
 
+@dataclass(slots=True)
+class TracedChange:
+    """One change of a record, by kind and ids."""
+
+    kind: ChangeKind
+    ids: tuple[str, ...] = ()
+    revision: int | None = None
+
+
+@dataclass(slots=True)
+class Trace:
+    """What is remembered of a record for those who follow the session; `mark` tells it from a lost one's successor."""
+
+    seq: int
+    mark: str
+    at_ms: int
+    changes: tuple[TracedChange, ...]
+
+
+@dataclass(slots=True)
+class TraceFact:
+    """The traces of the records that one fold took up; `seq` is the last one's."""
+
+    seq: int
+    traces: tuple[Trace, ...]
+
+    def keys(self) -> tuple[str, ...]:
+        return (f"c:{self.seq}",)
+
+
 Fact: TypeAlias = (
-    NodeFact | TombstoneFact | DanglingFact | CommitFact | InputFact | ValueFact | ValueDroppedFact | AttachmentFact
+    NodeFact
+    | TombstoneFact
+    | DanglingFact
+    | CommitFact
+    | InputFact
+    | ValueFact
+    | ValueDroppedFact
+    | AttachmentFact
+    | TraceFact
 )
+
+Unfolded: TypeAlias = tuple[int, str, int, tuple[Any, ...]]
+"""A record that is only in the journal: its number, mark, time (epoch milliseconds) and events."""
 
 
 class Archive(Protocol):
@@ -148,23 +190,30 @@ class Archive(Protocol):
     def facts(self, *kinds: type) -> Iterable[Fact]:
         """Every fact of these classes (of all, where none is named), oldest first."""
 
+    def unfolded(self) -> Sequence[Unfolded]:
+        """The records that no `TraceFact` has yet, oldest first."""
+
 
 class Recent:
     """Facts in memory, oldest first, the newest of each key at hand."""
 
-    __slots__ = ("by_key", "log")
+    __slots__ = ("by_key", "log", "records")
 
     def __init__(self) -> None:
+        self.records: list[Unfolded] = []
         self.log: list[Fact] = []
         self.by_key: dict[str, Fact] = {}
 
     def add(self, fact: Fact) -> None:
         self.log.append(fact)
-        for key in fact.keys():
+        for key in fact.keys():  # noqa: SIM118 - a fact's keys, no mapping's
             self.by_key[key] = fact
 
     def find(self, key: str) -> Fact | None:
         return self.by_key.get(key)
+
+    def unfolded(self) -> Sequence[Unfolded]:
+        return self.records
 
     def has_value(self, ref: BlobRef) -> bool:
         return isinstance(self.by_key.get(f"v:{ref}"), ValueFact)
@@ -175,6 +224,6 @@ class Recent:
     def keep(self, keep: Iterable[Fact]) -> None:
         """Replace everything by `keep`."""
         kept = list(keep)
-        self.log, self.by_key = [], {}
+        self.log, self.by_key, self.records = [], {}, []
         for fact in kept:
             self.add(fact)

@@ -206,9 +206,9 @@ def claim_active(
             if len(taken) >= max_inputs:
                 break
             ingress = live.stored.record.ingress
-            if isinstance(ingress, ActiveTurn) and ingress.turn_id == turn_id:
-                if ingress.min_boundary.admits(checkpoint):
-                    taken.append(live)
+            is_own = isinstance(ingress, ActiveTurn) and ingress.turn_id == turn_id
+            if is_own and ingress.min_boundary.admits(checkpoint):  # type: ignore[union-attr]
+                taken.append(live)
         if not taken:
             return Decision((), None)
         mode = ActiveTurnClaim(turn_id, checkpoint)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..contract.errors import SessionBindingMismatch
 from ..contract.sessions import GcReport, SessionMeta, VacuumReport
 from ..contract.state import BlobRef
-from . import graphs, summaries
+from . import feed, graphs, summaries
 from .decision import Decide, Decision, View
 from .events import MetaSaved, NodesTombstoned, ValuesDropped
 from .facts import (
@@ -19,6 +19,7 @@ from .facts import (
     InputFact,
     NodeFact,
     TombstoneFact,
+    TraceFact,
     ValueDroppedFact,
     ValueFact,
 )
@@ -71,7 +72,7 @@ def vacuumed(state: SessionState, archive: Archive) -> Iterator[Fact]:
     for fact in archive.facts(NodeFact, TombstoneFact, DanglingFact, ValueFact, ValueDroppedFact, AttachmentFact):
         newest[fact.keys()[0]] = fact.seq
     for fact in archive.facts():
-        if isinstance(fact, InputFact):
+        if isinstance(fact, InputFact | TraceFact):
             continue
         if isinstance(fact, CommitFact):
             yield fact
@@ -82,6 +83,9 @@ def vacuumed(state: SessionState, archive: Archive) -> Iterator[Fact]:
                 yield fact if isinstance(fact, NodeFact) else DanglingFact(fact.seq, fact.node_id)
         elif not isinstance(fact, AttachmentFact) or not fact.forgotten:
             yield fact
+    traces = feed.kept_traces(archive)
+    if traces:
+        yield TraceFact(traces[-1].seq, traces)
 
 
 def roots(state: SessionState, archive: Archive) -> set[BlobRef]:

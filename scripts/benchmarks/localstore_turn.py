@@ -49,21 +49,23 @@ class LocalTurns:
 
     name = "localstore"
 
-    def __init__(self, opens: Opens | None = None) -> None:
+    def __init__(self, opens: Opens | None = None, owner: str = f"worker-{os.getpid()}") -> None:
         self._opens = opens
+        self._owner = owner
 
     def open(self, root: Path, *, flushed: bool) -> LocalTurnStore:
         """Open (create) the store in `root`, in `Durability.FULL` or `PROCESS`."""
         opens = localstore.LocalStore if self._opens is None else self._opens
-        return LocalTurnStore(opens(root, durability=Durability.FULL if flushed else Durability.PROCESS))
+        store = opens(root, durability=Durability.FULL if flushed else Durability.PROCESS)
+        return LocalTurnStore(store, LeaseOwnerIdentity.local_process(self._owner, "1"))
 
 
 class LocalTurnStore:
     """An open store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, owner: LeaseOwnerIdentity) -> None:
         self._store = store
-        self._owner = LeaseOwnerIdentity.local_process(f"worker-{os.getpid()}", "1")
+        self._owner = owner
         self._sessions: list[LocalSession] = []
 
     def session(self, session_id: str) -> LocalSession:
@@ -76,8 +78,8 @@ class LocalTurnStore:
 
     def settle(self) -> None:
         for session in self._sessions:
-            session.handle.vacuum()
             session.handle.gc_unreachable()
+            session.handle.vacuum()
 
     def close(self) -> None:
         self._store.close()

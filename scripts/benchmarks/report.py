@@ -115,7 +115,7 @@ def show(report: Report) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 180, highlight=False)
     for file_system in report.file_systems:
         results = [result for result in report.results if result.file_system == file_system]
         if not results:

@@ -16,7 +16,9 @@ import sqlite3
 from pathlib import Path
 
 AUTOCHECKPOINT_PAGES = 4000
+"""16 MB of log. Against the default of 1000, a turn's mean is 6 to 11 % lower; 16000 is slower again."""
 PAGE_SIZE = 4096
+"""8192 and 16384 cost a turn 20 to 60 % more: the log takes whole pages."""
 MMAP_BYTES = 1 << 28
 CACHE_KIB = 64 * 1024
 BUSY_SECONDS = 60.0

@@ -20,7 +20,6 @@ from .stores import TTL_MS, NotThereError
 from .workload import Node, Turn
 
 _SEQ_BITS = 32
-_OWNER = f"worker-{os.getpid()}"
 
 _BUMP_INPUT = "UPDATE sessions SET last_input = last_input + 1, updated_ms = ? WHERE n = ? RETURNING last_input"
 _INSERT_INPUT = (
@@ -85,17 +84,21 @@ class SqliteTurns:
 
     name = "SQLite"
 
+    def __init__(self, owner: str = f"worker-{os.getpid()}") -> None:
+        self._owner = owner
+
     def open(self, root: Path, *, flushed: bool) -> SqliteStore:
         """Open (create) the database in `root`, in synchronous FULL or NORMAL."""
-        return SqliteStore(connect(root, flushed=flushed), flushed)
+        return SqliteStore(connect(root, flushed=flushed), flushed, self._owner)
 
 
 class SqliteStore:
     """One connection and what it needs to know."""
 
-    def __init__(self, database: sqlite3.Connection, flushed: bool) -> None:
+    def __init__(self, database: sqlite3.Connection, flushed: bool, owner: str) -> None:
         self._database = database
         self._flushed = flushed
+        self._owner = owner
 
     def session(self, session_id: str) -> SqliteSession:
         found = self._database.execute("SELECT n FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
@@ -107,12 +110,16 @@ class SqliteStore:
                 (session_id, session_id, "a-model", now, now),
             )
             return self.session(session_id)
-        return SqliteSession(self._database, found[0], self._flushed)
+        return SqliteSession(self._database, found[0], self._flushed, self._owner)
 
     def list_sessions(self) -> list[tuple[str, str | None, int]]:
         return self._database.execute(
             "SELECT session_id, first_user_message, node_count FROM sessions ORDER BY updated_ms DESC, session_id"
         ).fetchall()
+
+    def synchronous(self) -> int:
+        """What the last transaction was: 2 is FULL, 1 is NORMAL."""
+        return int(self._database.execute("PRAGMA synchronous").fetchone()[0])
 
     def settle(self) -> None:
         self._database.execute(f"DELETE FROM inputs WHERE state = {COMPLETED}")
@@ -126,11 +133,12 @@ class SqliteStore:
 class SqliteSession:
     """One session in the database."""
 
-    def __init__(self, database: sqlite3.Connection, n: int, flushed: bool) -> None:
+    def __init__(self, database: sqlite3.Connection, n: int, flushed: bool, owner: str) -> None:
         cursor = database.cursor()
         self._execute = cursor.execute
         self._executemany = cursor.executemany
         self._n = n
+        self._owner = owner
         self._first, self._last = n << _SEQ_BITS, (n + 1) << _SEQ_BITS
         self._switches = self._full = flushed
         self._lease = ("", 0)
@@ -173,10 +181,10 @@ class SqliteSession:
         now = time.time_ns() // 1_000_000
         token = os.urandom(16).hex()
         self._flush_next(False)
-        values = (token, _OWNER, _LIVENESS, now, now + TTL_MS, now, self._n, now)
+        values = (token, self._owner, _LIVENESS, now, now + TTL_MS, now, self._n, now)
         granted = self._execute(_CLAIM_LEASE, values).fetchall()
         if not granted:
-            granted = self._execute(_EXTEND_LEASE, (now + TTL_MS, self._n, _OWNER, now)).fetchall()
+            granted = self._execute(_EXTEND_LEASE, (now + TTL_MS, self._n, self._owner, now)).fetchall()
             if not granted:
                 return False
             self._lease = granted[0]
@@ -189,7 +197,7 @@ class SqliteSession:
         claim_id, token = os.urandom(16).hex(), os.urandom(16).hex()
         self._flush_next(False)
         lease = (self._n, *self._lease, now)
-        values = (claim_id, token, _OWNER, now + TTL_MS, self._first, self._last, now, *lease)
+        values = (claim_id, token, self._owner, now + TTL_MS, self._first, self._last, now, *lease)
         claimed = self._execute(_CLAIM_INPUT, values).fetchall()
         if not claimed:
             raise NotThereError("no input waits, or the lease is lost")

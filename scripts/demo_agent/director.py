@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,8 +25,13 @@ from localstore.importers import read_transcript_file
 from .narration import heading, step, tell
 from .outcome import Outcome
 from .protocol import Claimed, Committed, StopAt, Stopped, TakeTurn
-from .recording import Cause, Recording, Turn, record, words
+from .recording import Cause, Recording, Turn, answer, record, words
 from .worker_process import WorkerProcess
+
+_SHOWN = 6
+"""Turns told of at the beginning and at the end of a long row."""
+
+_CAUSES = {Cause.INPUT: "user", Cause.WORK: "tool", Cause.START: "start"}
 
 
 def killing_turns(turns: Sequence[Turn]) -> tuple[int, int]:
@@ -37,7 +41,7 @@ def killing_turns(turns: Sequence[Turn]) -> tuple[int, int]:
     where there is a later one.
     """
     third = (len(turns) + 2) // 3
-    by_user = [turn.number for turn in turns if turn.cause is Cause.INPUT and turn.number >= max(2, third)]
+    by_user = [turn.number for turn in turns[:-1] if turn.cause is Cause.INPUT and turn.number >= max(2, third)]
     before = min(by_user, default=third)
     after = min(len(turns), max(before + 1, (2 * len(turns) + 2) // 3))
     return before, after
@@ -60,38 +64,40 @@ class Director:
         last = len(self.recording.turns)
         with LocalStore(self._root) as store:
             session = self._begin(store)
-            heading(f"2. A worker plays the agent, up to turn {before}")
+            heading("2. A worker starts: a process that runs the agent")
             with self._hire() as worker:
                 self._work(session, worker, range(1, before))
-                heading("3. Killed in the middle of a turn")
+                heading(f"3. It is killed in the middle of turn {before}")
                 self._kill(session, worker, before, StopAt.BEFORE_COMMIT)
             self._look_around(store, session)
-            heading("4. Another worker takes over")
+            heading("4. A second worker takes over, without waiting")
             with self._hire() as worker:
-                self._again(session, worker, before, StopAt.AFTER_COMMIT if after == before else None)
-                self._work(session, worker, range(before + 1, after))
-                heading("5. Killed once more, this time just after the commit")
+                if after > before:
+                    self._again(session, worker, before)
+                    self._work(session, worker, range(before + 1, after))
+                heading(f"5. It is killed too, just after it committed turn {after}")
                 self._kill(session, worker, after, StopAt.AFTER_COMMIT)
-            heading("6. The turn is asked for again")
+            heading("6. A third worker repeats that turn, and nothing happens twice")
             with self._hire() as worker:
-                self._again(session, worker, after, None)
+                self._again(session, worker, after)
                 self._work(session, worker, range(after + 1, last + 1))
                 worker.finish()
-            step("The worker is done: it has released the lease and closed the store.")
+            tell("The recording is at its end. The worker gives the lease back and closes the store.")
 
     def _begin(self, store: LocalStore) -> SessionStore:
-        transcript = self.recording.transcript
-        heading("1. A recorded agent session is about to happen again")
+        transcript, turns = self.recording.transcript, self.recording.turns
+        heading("1. A recorded agent session is played once more")
         tell(
-            f"{self._path.name} is a session that an agent once had: {len(transcript.entries)} entries"
-            f" ({transcript.source_format}).\nIt is played once more, the way an agent's runtime would:"
-            f" in {len(self.recording.turns)} turns, through a store in a plain folder."
+            f"{self._path.name} has {len(transcript.entries)} entries ({transcript.source_format}): what the user",
+            "said, what the agent answered, which tools it called, what they returned. An agent's runtime would",
+            f"commit that in {len(turns)} turns, each of them whole or not at all. The store is a folder:",
+            str(self._root),
         )
         session = store.create_session(
             transcript.session_id, session_name=transcript.title, model=transcript.model, cwd=transcript.cwd
         )
-        tell("What the user says enters the session as pending input, and waits there for its turn:")
-        for turn in self.recording.turns:
+        tell("What the user says is stored as pending input. There it waits for its turn, whatever happens to workers:")
+        for turn in turns:
             if turn.cause is Cause.INPUT:
                 self._causes[turn.number] = (self._enqueue_input(session, turn),)
         return session
@@ -103,7 +109,7 @@ class Director:
             session.session_id, NextTurn(), TurnInput.text(text), source_key=turn.entries[0].entry_id
         )
         stored = session.enqueue_pending_turn_input(draft)
-        step(f"input {stored.enqueue_seq}: {text}")
+        step(text, after=f"input {stored.enqueue_seq}  ")
         return stored.input_id
 
     def _hire(self) -> WorkerProcess:
@@ -111,16 +117,21 @@ class Director:
         worker = WorkerProcess(self._root, self._path, f"worker-{self._workers}")
         started = worker.started
         self.outcome.fencing_tokens.append(started.fencing_token)
-        if started.taken_from:
-            self.outcome.taken_from_pids.append(started.taken_from)
-            self.outcome.remaining_ms.append(started.remaining_ms)
-            step(f"{worker.name} (process {worker.pid}) asks for the lease. It is held by process {started.taken_from},")
-            step(f"which is dead beyond doubt: the lease changes hands at once ({started.took_us / 1000:.1f} ms), though")
-            step(f"it had {started.remaining_ms / 1000:.1f} s to run. Fencing token {started.fencing_token}: whoever"
-                 " held it before can write no more.")
-        else:
-            step(f"{worker.name} (process {worker.pid}) takes the session's lease, fencing token {started.fencing_token}:")
-            step("as long as it holds it, nobody else can write.")
+        if not started.taken_from:
+            tell(
+                f"{worker.name} is process {worker.pid}. It claims the session's lease: while it holds it, nobody else",
+                "can write. Every lease has a higher number than the one before, its fencing token. This one has"
+                f" {started.fencing_token}.",
+            )
+            return worker
+        self.outcome.taken_from_pids.append(started.taken_from)
+        self.outcome.remaining_ms.append(started.remaining_ms)
+        tell(
+            f"{worker.name} is process {worker.pid}. The lease still has {started.remaining_ms / 1000:.0f} s to run,"
+            f" but its holder, process {started.taken_from},",
+            f"is dead beyond doubt: so it changes hands at once, in {started.took_us / 1000:.1f} ms. Its fencing token",
+            f"is {started.fencing_token}: whoever held it with a lower one can write no more.",
+        )
         return worker
 
     def _ids(self, session: SessionStore, turn: Turn) -> tuple[str, ...]:
@@ -144,11 +155,15 @@ class Director:
         for number in numbers:
             turn = self.recording.turns[number - 1]
             self._ask(session, worker, turn, None)
-            done = self._committed(worker, turn)
-            step(f"turn {number}, {_cause_text(turn)}: {len(turn.entries)} nodes, revision {done.revision}")
+            self._committed(worker, turn)
+            place = number - numbers.start
+            if len(numbers) <= 2 * _SHOWN or place < _SHOWN or place >= len(numbers) - _SHOWN:
+                _tell_turn(turn)
+            elif place == _SHOWN:
+                step(f"... {len(numbers) - 2 * _SHOWN} turns more ...")
 
     def _ask(self, session: SessionStore, worker: WorkerProcess, turn: Turn, stop_at: StopAt | None) -> int:
-        """Ask for the turn; the fencing token of what the worker claimed for it."""
+        """Ask for the turn; the fencing token of what the worker claimed for it, 0 for nothing."""
         self.outcome.tries.append(turn.number)
         worker.ask(TakeTurn(turn.number, self._ids(session, turn), stop_at))
         return 0 if turn.cause is Cause.START else worker.hear(Claimed).fencing_token
@@ -164,11 +179,12 @@ class Director:
         turn = self.recording.turns[number - 1]
         self._ask(session, worker, turn, at)
         worker.hear(Stopped)
-        step(f"turn {number}, {_cause_text(turn)}: {worker.name} has {len(turn.entries)} new messages in its hands.")
+        _tell_turn(turn)
+        count = len(turn.entries)
         if at is StopAt.BEFORE_COMMIT:
-            step("It has not committed them yet.")
+            tell(f"The agent has thought, and {count} new messages are in {worker.name}'s memory. Now:")
         else:
-            step("It has committed them, but has not told anybody yet.")
+            tell(f"The store has taken the {count} new messages, but {worker.name} has told nobody yet. Now:")
         worker.kill()
         self.outcome.killed_pids.append(worker.pid)
         step(f"kill -9 {worker.pid}")
@@ -177,46 +193,41 @@ class Director:
         """What everybody else sees after a worker died before its commit."""
         head = session.load_session_head()
         lease = session.get_session_execution_lease(session.session_id)
-        tell("What the others see now:")
-        step(f"revision {0 if head is None else head.head_revision}, as before the turn: nothing of it is there by half")
+        tell("What the store says to everybody else now:")
+        step(f"revision {0 if head is None else head.head_revision}, as before the turn: nothing is there by half")
         if lease is not None:
-            step(f"the lease is still held by {owner_text(lease.owner)}")
+            step(f"the lease is held by {owner_text(lease.owner)}")
         for line in _queue_lines(look(store, session.session_id, queues)):
             step(line)
 
-    def _again(self, session: SessionStore, worker: WorkerProcess, number: int, stop_at: StopAt | None) -> None:
+    def _again(self, session: SessionStore, worker: WorkerProcess, number: int) -> None:
         """Ask for a turn whose answer never came. Whether it was committed, the asking side cannot know."""
         turn = self.recording.turns[number - 1]
-        step(f"Turn {number} has no answer, so it is asked for again.")
-        claimed = self._ask(session, worker, turn, stop_at)
-        if claimed:
-            step(f"{worker.name} takes what the dead worker had claimed, under the higher fencing token {claimed}.")
-        if stop_at is not None:
-            worker.hear(Stopped)
-            return
+        tell(f"Turn {number} was never answered, so it is asked for again. Whether it was committed, nobody can know.")
+        claimed = self._ask(session, worker, turn, None)
         done = self._committed(worker, turn)
-        if not done.is_replay:
-            step(f"turn {number}, {_cause_text(turn)}: {len(turn.entries)} nodes, revision {done.revision}")
+        if done.is_replay:
+            tell(
+                "What began it is settled, and it comes out as before, but for new ids and times of its messages.",
+                f"It is stamped {turn.turn_id!r} with the hash {done.turn_commit_hash[:12]}... of what it means, and",
+                "the store knows that stamp: it adds nothing, and gives the answer that got lost, revision"
+                f" {done.revision}.",
+            )
             return
-        step("Nothing is left to claim. The turn comes out the same, but for new node ids and times: it has the stamp")
-        step(f"{turn.turn_id!r} and the hash {done.turn_commit_hash[:12]}…, which the store knows. It adds nothing,")
-        step(f"and answers what it answered before: revision {done.revision}.")
+        if claimed:
+            tell(f"{worker.name} takes over what the dead worker had claimed, and does the whole turn:")
+        _tell_turn(turn)
 
 
-def _cause_text(turn: Turn) -> str:
-    if turn.cause is Cause.INPUT:
-        return "from the user"
-    if turn.cause is Cause.WORK:
-        return "woken by a tool" if len(turn.results) == 1 else f"woken by {len(turn.results)} tools"
-    return "to start with"
+def _tell_turn(turn: Turn) -> None:
+    """The turn in a line: what began it, and what the agent said last."""
+    step(answer(turn), after=f"turn {turn.number:>3}  {_CAUSES[turn.cause]:<5}  ")
 
 
 def _queue_lines(queued: Queued) -> list[str]:
-    lines = []
-    for record_, claim in queued.inputs:
-        state = "waits" if claim is None else f"is still claimed by {owner_text(claim.owner)}"
-        lines.append(f"input {record_.enqueue_seq} {state}")
-    for batch, claim in queued.work:
-        state = "waits" if claim is None else f"is still claimed by {owner_text(claim.owner)}"
-        lines.append(f"work {batch.enqueue_seq} {state}")
-    return lines
+    """The queues in words; of what simply waits only how much there is."""
+    inputs = [(f"input {record.enqueue_seq}", claim) for record, claim in queued.inputs]
+    entries = [*inputs, *((f"work {batch.enqueue_seq}", claim) for batch, claim in queued.work)]
+    taken = [f"{name} is claimed by {owner_text(claim.owner)}" for name, claim in entries if claim is not None]
+    waiting = len(entries) - len(taken)
+    return [*taken, *([f"{waiting} more wait, in order"] if waiting else [])]

@@ -46,14 +46,14 @@ def heading(text: str) -> None:
     print(f"\n== {text}", flush=True)
 
 
-def tell(text: str) -> None:
+def tell(*lines: str) -> None:
     """A paragraph in plain words."""
-    print(text, flush=True)
+    print("\n".join(lines), flush=True)
 
 
-def step(text: str) -> None:
-    """One thing that happened, in one line."""
-    print(f"   {shortened(text, WIDTH)}", flush=True)
+def step(text: str, *, after: str = "") -> None:
+    """One thing that happened, in one line, after a label."""
+    print(f"   {after}{shortened(text, WIDTH - len(after))}", flush=True)
 
 
 def command(*arguments: str) -> None:

@@ -108,3 +108,10 @@ def words(entry: TranscriptEntry) -> str:
     """What the entry says."""
     node = SessionNodeRecord(entry.entry_id, None, entry.timestamp or NO_TIME, entry.payload)
     return said(node).text
+
+
+def answer(turn: Turn) -> str:
+    """What the agent says last in the turn; where it says nothing, what is said last at all."""
+    told = [(entry.payload.get("message"), words(entry)) for entry in turn.entries]
+    spoken = [text for message, text in told if text and isinstance(message, dict) and message["role"] == "assistant"]
+    return spoken[-1] if spoken else next((text for _, text in reversed(told) if text), "")

@@ -125,7 +125,7 @@ class Worker:
         return PersistedTurnState(turn.number, total)
 
     def _completing(self, commit: RuntimeCommit, turn: Turn, ids: tuple[str, ...]) -> RuntimeCommit:
-        """The commit, settling with the turn what starts it. Of a turn that is in the store nothing is left to claim."""
+        """The commit, settling what starts the turn. Of a turn in the store already, nothing is left to claim."""
         session, own_id, fence = self._session, self._session.session_id, self._lease.fence()
         if turn.cause is Cause.START:
             return commit

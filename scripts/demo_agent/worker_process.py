@@ -29,11 +29,16 @@ class WorkerProcess:
             arguments, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )
         self.pid = self._process.pid
-        self.started = self.hear(Started)
+        try:
+            self.started = self.hear(Started)
+        except BaseException:
+            self.end()
+            raise
 
     def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
         stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None and stdout is not None
+        assert stdin is not None
+        assert stdout is not None
         return stdin, stdout
 
     def ask(self, wanted: TakeTurn) -> None:

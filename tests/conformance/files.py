@@ -27,18 +27,25 @@ class Files(Backend):
         return functools.partial(open_files, str(self.root), self.durability)
 
     def finish(self, store: StoreFace) -> None:
-        """Everything that the test left is there again after a clean close, which left no journal."""
+        """A clean close leaves no journal."""
+        store.close()
+        self.leaves_no_journal()
+
+    def leaves_no_journal(self) -> None:
+        assert list(self.root.rglob("*.journal")) == []
+
+
+class ReopenedFiles(Files):
+    """Each test ends with opening once more: everything that it left must be there again."""
+
+    def finish(self, store: StoreFace) -> None:
         try:
             before = observe(store)
         except StoreClosed:
             return
         again = self.reopen(store, self.clock)
         assert observe(again) == before
-        again.close()
-        self.leaves_no_journal()
-
-    def leaves_no_journal(self) -> None:
-        assert list(self.root.rglob("*.journal")) == []
+        super().finish(again)
 
 
 def open_files(root: str, durability: Durability, clock: Clock) -> StoreFace:

@@ -1,4 +1,4 @@
-"""The store on files, Durability.PROCESS."""
+"""The store on files, Durability.PROCESS; what each test leaves is read once more from a store opened anew."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import pytest
 
 from localstore import Durability
 from localstore.testing.suite import *  # noqa: F403
-from tests.conformance.files import Files
+from tests.conformance.files import ReopenedFiles
 
 
 @pytest.fixture
-def backend(tmp_path: Path) -> Files:
-    return Files(tmp_path / "store", Durability.PROCESS)
+def backend(tmp_path: Path) -> ReopenedFiles:
+    return ReopenedFiles(tmp_path / "store", Durability.PROCESS)

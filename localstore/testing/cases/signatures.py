@@ -35,7 +35,8 @@ RECORDS = {
     " reasoning_output_tokens=0",
     "TokenLedgerEntry": "source, model, usage",
     "HydratedSessionCheckpoint": "turn_state=PersistedTurnState(), tool_state=None, tool_state_ref=None,"
-    " plugin_snapshot=None, plugin_snapshot_ref=None, plugin_snapshot_revision=None, execution_state=None, execution_state_ref=None",
+    " plugin_snapshot=None, plugin_snapshot_ref=None, plugin_snapshot_revision=None,"
+    " execution_state=None, execution_state_ref=None",
     "VacuumReport": "removed_node_count, removed_pending_turn_input_tombstone_count",
     "GcReport": "root_count, retained_blob_count, deleted_blob_count",
     "SessionMeta": "session_id, session_name, created_at, model, cwd=None, relation=RootSession()",

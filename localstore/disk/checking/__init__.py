@@ -1,0 +1,1 @@
+"""The checks of a store: one module a kind of file, one function an invariant. Nothing here writes."""

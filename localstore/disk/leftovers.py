@@ -1,0 +1,70 @@
+"""What interrupted calls leave behind beside the sessions: it is removed when the store is next opened.
+
+Something in the making may be another process's, at work right now: it goes once it is old. What is in a session's
+folder is removed by that session's next fold, and what is beside attachments by their next sweep.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+from ..contract.errors import BackendError
+from . import names
+from .names import EntryKind, Place
+from .system import system
+
+STALE_S = 60.0
+"""How long nothing may have happened to something in the making before its maker is taken to be gone."""
+
+
+def clear_leftovers(root: str) -> None:
+    """Remove deleted sessions that are still on their way out, and what was never finished. Never fails."""
+    for path in _unfinished(root, Place.ROOT):
+        remove_quietly(path)
+    sessions, trash = os.path.join(root, names.SESSIONS), os.path.join(root, names.TRASH)
+    for path in _unfinished(sessions, Place.SESSIONS):
+        remove_tree_quietly(path)
+    for name, is_folder in _entries(trash):
+        if names.classify(name, is_folder, Place.TRASH) is EntryKind.TRASHED:
+            remove_tree_quietly(os.path.join(trash, name))
+
+
+def is_stale(path: str) -> bool:
+    """Whether nothing happened to the file or folder for a while, and it is still there."""
+    try:
+        return time.time() - system.stat(path).st_mtime > STALE_S
+    except (BackendError, FileNotFoundError):
+        return False
+
+
+def remove_quietly(path: str) -> None:
+    """Remove a file that nobody relies on; where that fails, it stays for another time."""
+    try:
+        system.unlink(path)
+    except (BackendError, FileNotFoundError):
+        pass
+
+
+def remove_tree_quietly(folder: str) -> None:
+    """Remove a folder that nobody relies on; where that fails, it stays for another time."""
+    try:
+        system.remove_tree(folder)
+    except BackendError:
+        pass
+
+
+def _unfinished(folder: str, place: Place) -> Iterator[str]:
+    for name, is_folder in _entries(folder):
+        if name.endswith(".tmp") and names.classify(name, is_folder, place) is EntryKind.TEMPORARY:
+            path = os.path.join(folder, name)
+            if is_stale(path):
+                yield path
+
+
+def _entries(folder: str) -> list[tuple[str, bool]]:
+    try:
+        return system.entries(folder)
+    except (BackendError, FileNotFoundError):
+        return []

@@ -1,0 +1,80 @@
+"""The session list: two small reads a session, and no node file opened.
+
+The head has all that a summary says. Only a session that is live, with records in its journal, is replayed.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ..contract.errors import CorruptRecord, SessionNotFound
+from ..contract.sessions import ChildSession, RootSession, SessionSummary
+from ..machine import reading
+from ..machine.encoding import KINDS, Malformed, load_one_of
+from . import names
+from .files import unseal
+from .head import KIND, Head
+from .loading import Loaded, head_path, load_session
+from .system import system
+
+_RELATIONS: dict[str, type] = {KINDS[cls]: cls for cls in (RootSession, ChildSession)}
+_ROOT = RootSession()
+
+
+def summarize(folder: str, boot: str) -> SessionSummary | None:
+    """The summary of the session in `folder`, or `None` where it was deleted meanwhile."""
+    try:
+        raw = system.read_file(head_path(folder))
+        fields = unseal(KIND, raw, folder)
+        if _is_at_rest(folder, fields):
+            return None if fields.get("deleted") else _from_head(fields, len(raw))
+    except (FileNotFoundError, CorruptRecord, Malformed, KeyError, TypeError):
+        pass  # what is missing or damaged is looked into by the way that heals and reports
+    try:
+        loaded = load_session(folder, None, boot, write=False, queues=False)
+    except SessionNotFound:
+        return None
+    try:
+        return reading.summarize(loaded.state, size_of(folder, loaded))
+    finally:
+        loaded.close()
+
+
+def _is_at_rest(folder: str, fields: dict[str, Any]) -> bool:
+    """Whether nothing happened since the head: no journal continues it, and none lies beyond it."""
+    return not any(names.parse_journal(name) is not None for name in os.listdir(folder))
+
+
+def _from_head(fields: dict[str, Any], head_bytes: int) -> SessionSummary:
+    session_id = fields["session_id"]
+    meta, summary = fields.get("meta") or {}, fields.get("summary") or {}
+    relation = meta.get("relation")
+    size = head_bytes + sum(ref["size"] for ref in fields.get("files", ()))
+    return SessionSummary(
+        session_id,
+        meta.get("session_name", session_id),
+        meta.get("cwd"),
+        meta.get("model", ""),
+        _ROOT if relation is None else load_one_of(relation, _RELATIONS),
+        fields["created_at_ms"],
+        fields["updated_at_ms"],
+        summary.get("first_user_message"),
+        summary.get("user_message_count", 0),
+        summary.get("node_count", 0),
+        fields.get("revision", 0),
+        size + fields.get("blob_bytes", 0) + fields.get("spool_bytes", 0),
+    )
+
+
+def size_of(folder: str, loaded: Loaded) -> int:
+    """Bytes on disk of what the head names, and the journal."""
+    head: Head = loaded.head
+    total = sum(ref.size for ref in head.files) + head.blob_bytes + head.spool_bytes
+    if loaded.journal is not None:
+        total += system.size(loaded.journal.fd)
+    try:
+        total += system.stat(head_path(folder)).st_size
+    except FileNotFoundError:
+        pass
+    return total

@@ -1,0 +1,127 @@
+"""The change feed, from the records themselves: recent ones as they are, folded ones as traces of their events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from ..contract.attachments import AttachmentManifestEntry
+from ..contract.feed import Change, ChangeBatch, ChangeKind, CursorExpired
+from ..contract.inputs import TurnInputState
+from . import events as ev
+from .decision import View
+from .facts import Archive, Trace, TracedChange, TraceFact
+from .moment import Moment
+from .state import SessionState
+
+KEPT = 4096
+"""The latest changes that are kept at least, whatever is folded, merged or vacuumed."""
+
+
+def trace(seq: int, mark: str, at_ms: int, events: Iterable[ev.Event]) -> Trace:
+    """What is remembered of a record: `mark` tells it from another record with the same number."""
+    return Trace(seq, mark, at_ms, tuple([_traced(event) for event in events]))
+
+
+def _traced(event: ev.Event) -> TracedChange:
+    kind, ids = _DESCRIBE[type(event)](event)
+    return TracedChange(kind, ids, event.revision if isinstance(event, ev.Committed) else None)
+
+
+def _settled(event: ev.InputsSettled) -> tuple[ChangeKind, tuple[str, ...]]:
+    completed = event.state is TurnInputState.COMPLETED
+    return ChangeKind.INPUTS_COMPLETED if completed else ChangeKind.INPUTS_CANCELLED, event.input_ids
+
+
+def _removed(event: ev.WorkRemoved) -> tuple[ChangeKind, tuple[str, ...]]:
+    return ChangeKind.WORK_CANCELLED if event.cancelled else ChangeKind.WORK_COMPLETED, event.batch_ids
+
+
+def _rows(entries: tuple[AttachmentManifestEntry, ...]) -> tuple[str, ...]:
+    return tuple([row.attachment_id for row in entries])
+
+
+_DESCRIBE: dict[type, Callable[[Any], tuple[ChangeKind, tuple[str, ...]]]] = {
+    ev.Committed: lambda event: (ChangeKind.COMMITTED, tuple([node.node_id for node in event.nodes])),
+    ev.NodesTombstoned: lambda event: (ChangeKind.NODES_TOMBSTONED, event.node_ids),
+    ev.InputEnqueued: lambda event: (ChangeKind.INPUT_ENQUEUED, (event.stored.record.input_id,)),
+    ev.InputsClaimed: lambda event: (ChangeKind.INPUTS_CLAIMED, event.input_ids),
+    ev.InputsReleased: lambda event: (ChangeKind.INPUTS_RELEASED, event.input_ids),
+    ev.InputsDeferred: lambda event: (ChangeKind.INPUTS_DEFERRED, event.input_ids),
+    ev.InputsSettled: _settled,
+    ev.WorkEnqueued: lambda event: (ChangeKind.WORK_ENQUEUED, (event.batch.batch_id,)),
+    ev.WorkClaimed: lambda event: (ChangeKind.WORK_CLAIMED, event.batch_ids),
+    ev.WorkRenewed: lambda event: (ChangeKind.WORK_RENEWED, event.batch_ids),
+    ev.WorkReleased: lambda event: (ChangeKind.WORK_RELEASED, event.batch_ids),
+    ev.WorkRemoved: _removed,
+    ev.LeaseSet: lambda event: (ChangeKind.LEASE_SET, (event.lease.owner.owner_id,)),
+    ev.LeaseCleared: lambda event: (ChangeKind.LEASE_CLEARED, ()),
+    ev.MetaSaved: lambda event: (ChangeKind.META_SAVED, ()),
+    ev.AttachmentsWritten: lambda event: (ChangeKind.ATTACHMENTS_WRITTEN, _rows(event.entries)),
+    ev.AttachmentsForgotten: lambda event: (ChangeKind.ATTACHMENTS_FORGOTTEN, _rows(event.entries)),
+    ev.ValuesDropped: lambda event: (ChangeKind.VALUES_DROPPED, event.refs),
+}
+"""What each event is called in the feed, and whose ids it changed."""
+
+
+def _cursor(state: SessionState, seq: int, mark: str) -> str:
+    return f"{state.incarnation}.{seq}.{mark}"
+
+
+def _parse(state: SessionState, cursor: str) -> tuple[int, str]:
+    incarnation, _, rest = cursor.rpartition(".")[0].rpartition(".")
+    seq, mark = rest, cursor.rpartition(".")[2]
+    if incarnation != state.incarnation or not seq.isdecimal():
+        raise CursorExpired(cursor, "it is of another session, or of another life of this one")
+    return int(seq), mark
+
+
+def changes(since: str | None, limit: int | None = None) -> View[ChangeBatch]:
+    """The changes after `since` (from the oldest that is kept, where it is `None`), of at most `limit` calls."""
+
+    def view(state: SessionState, archive: Archive, moment: Moment) -> ChangeBatch:
+        after, mark = (-1, "") if since is None else _parse(state, since)
+        traces = list(_traces(archive, after))
+        if since is not None:
+            traces = _behind(since, after, mark, state, traces)
+        traces = traces if limit is None else traces[:limit]
+        found = []
+        for each in traces:
+            cursor = _cursor(state, each.seq, each.mark)
+            found.extend(
+                Change(each.seq, each.at_ms, change.kind, change.ids, change.revision, cursor)
+                for change in each.changes
+            )
+        if found:
+            return ChangeBatch(tuple(found), found[-1].cursor)
+        return ChangeBatch((), since or _cursor(state, state.seq, ""))
+
+    return view
+
+
+def _behind(since: str, after: int, mark: str, state: SessionState, traces: list[Trace]) -> list[Trace]:
+    """The traces behind the cursor, if they continue it without a gap."""
+    if after > state.seq:
+        raise CursorExpired(since, "it is of a record that was lost")
+    if traces and traces[0].seq == after:
+        if mark and traces[0].mark != mark:
+            raise CursorExpired(since, "its record was lost, and another has its number")
+        return traces[1:]
+    if after < state.seq and (not traces or traces[0].seq != after + 1):
+        raise CursorExpired(since, "it is too old")
+    return traces
+
+
+def _traces(archive: Archive, since: int) -> Iterator[Trace]:
+    """Traces from record `since` on, oldest first."""
+    for fact in archive.facts(TraceFact):
+        if isinstance(fact, TraceFact) and fact.seq >= since:
+            yield from (each for each in fact.traces if each.seq >= since)
+    for seq, mark, at_ms, events in archive.unfolded():
+        if seq >= since:
+            yield trace(seq, mark, at_ms, events)
+
+
+def kept_traces(archive: Archive) -> tuple[Trace, ...]:
+    """The latest traces that a vacuum keeps."""
+    return tuple(list(_traces(archive, 0))[-KEPT:])
