@@ -28,7 +28,7 @@ from .contract.sessions import Durability
 from .lanes import Lanes
 from .local import LocalStore
 from .session import SessionStore
-from .store import Store
+from .store import TRASH_GRACE_MS, Store
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -179,6 +179,13 @@ class AsyncSessionStore(_Face[SessionStore]):
     ) -> None:
         await self.close()
 
+    async def fork(self, session_id: str, *, at: str | None = None, session_name: str | None = None) -> Self:
+        # In the lane of the parent, of which the child has what was asked for before.
+        handle = await self._call(self._lane, "fork", (session_id,), {"at": at, "session_name": session_name})
+        return type(self)(self._lanes, handle)
+
+    _dress(fork, SessionStore.fork, returns="AsyncSessionStore")
+
     load_session = _twin(SessionStore.load_session)
     load_node = _twin(SessionStore.load_node)
     load_session_head = _twin(SessionStore.load_session_head)
@@ -189,6 +196,15 @@ class AsyncSessionStore(_Face[SessionStore]):
     vacuum = _twin(SessionStore.vacuum)
     gc_unreachable = _twin(SessionStore.gc_unreachable)
     checkpoint = _twin(SessionStore.checkpoint)
+
+    rewind = _twin(SessionStore.rewind)
+    undo = _twin(SessionStore.undo)
+    head_log = _twin(SessionStore.head_log)
+    branches = _twin(SessionStore.branches)
+    create_branch = _twin(SessionStore.create_branch)
+    switch_branch = _twin(SessionStore.switch_branch)
+    drop_branch = _twin(SessionStore.drop_branch)
+    leaves = _twin(SessionStore.leaves)
     durability_tier = _twin(SessionStore.durability_tier)
 
     try_claim_session_execution_lease = _twin(SessionStore.try_claim_session_execution_lease)
@@ -232,21 +248,34 @@ class AsyncLocalStore(_Face[Store]):
     """
 
     def __init__(
-        self, root: str | os.PathLike[str], *, durability: Durability = Durability.FULL, clock: Clock | None = None
+        self,
+        root: str | os.PathLike[str],
+        *,
+        durability: Durability = Durability.FULL,
+        clock: Clock | None = None,
+        trash_grace_ms: int = TRASH_GRACE_MS,
     ) -> None:
         place = os.fspath(root) if isinstance(root, os.PathLike) else root
         if isinstance(place, str) and place:
             # The store may be opened after the process has gone to another directory.
             place = os.path.abspath(place)
         self._root: str | None = place if isinstance(place, str) else None
-        self._prepare(None, lambda: LocalStore(place, durability=durability, clock=clock))
+        self._prepare(
+            None, lambda: LocalStore(place, durability=durability, clock=clock, trash_grace_ms=trash_grace_ms)
+        )
 
     @classmethod
     async def open(
-        cls, root: str | os.PathLike[str], *, durability: Durability = Durability.FULL, clock: Clock | None = None
+        cls,
+        root: str | os.PathLike[str],
+        *,
+        durability: Durability = Durability.FULL,
+        clock: Clock | None = None,
+        trash_grace_ms: int = TRASH_GRACE_MS,
     ) -> Self:
         """An opened store. Raises what `LocalStore(root)` would; a cancelled opening closes again what it opened."""
-        return await cls(root, durability=durability, clock=clock).__aenter__()
+        store = cls(root, durability=durability, clock=clock, trash_grace_ms=trash_grace_ms)
+        return await store.__aenter__()
 
     @classmethod
     def over(cls, store: Store) -> Self:
@@ -315,6 +344,10 @@ class AsyncLocalStore(_Face[Store]):
     create_session = _handle_twin(Store.create_session)
     open_session = _handle_twin(Store.open_session)
     delete_session = _twin(Store.delete_session)
+    trash = _twin(Store.trash)
+    restore_session = _handle_twin(Store.restore_session)
+    purge = _twin(Store.purge)
+    prune = _twin(Store.prune)
     list_sessions = _twin(Store.list_sessions)
     sweep_attachments = _twin(Store.sweep_attachments)
     durability_tier = _twin(Store.durability_tier)

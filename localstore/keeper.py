@@ -7,8 +7,10 @@ from typing import Protocol, TypeVar
 
 from .contract.attachments import AttachmentStore
 from .contract.sessions import DurabilityTier, GcReport, SessionMeta, SessionSummary, VacuumReport
+from .contract.trash import TrashedSession
 from .machine.decision import Decide, View
 from .machine.facts import Recent
+from .machine.forks import ForkRequest
 from .machine.state import SessionState
 from .surroundings import Surroundings
 
@@ -57,8 +59,20 @@ class Sessions(Protocol):
     def make(self, meta: SessionMeta) -> Keeper:
         """The keeper of the session, made with `meta` if it does not exist."""
 
-    def remove(self, session_id: str) -> None:
-        """Remove the session and everything of it, if it exists."""
+    def remove(self, session_id: str, unless: View[bool] | None = None) -> bool:
+        """Move the session to the trash, if it exists; `False` where it stays, since `unless` says yes of its state."""
+
+    def trashed(self, session_id: str | None = None) -> Iterable[TrashedSession]:
+        """The sessions in the trash, or those of one id, in no order."""
+
+    def restore(self, trashed: TrashedSession) -> Keeper:
+        """Make it a session again; `SessionExists` or `TrashedSessionNotFound` where that cannot be."""
+
+    def purge(self, trashed: TrashedSession) -> bool:
+        """Remove it from the trash for good; `False` where it is not there any more."""
+
+    def fork(self, parent: Keeper, request: ForkRequest) -> Keeper:
+        """Make a child of the session of `parent`; `SessionExists` where its id is taken."""
 
     def keepers(self) -> Iterable[Keeper]:
         """The keepers of all sessions, one after the other."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TypeVar
 
 from .contract import checks
@@ -15,16 +16,24 @@ from .contract.attachments import (
     StoredAttachment,
 )
 from .contract.clock import Clock
-from .contract.errors import AttachmentNotFound, SessionNotFound
+from .contract.errors import (
+    AttachmentNotFound,
+    InvalidArgument,
+    SessionExists,
+    SessionNotFound,
+    TrashedSessionNotFound,
+)
 from .contract.sessions import DurabilityTier, GcReport, SessionMeta, SessionSummary, VacuumReport
+from .contract.trash import TrashedSession
 from .keeper import Keeper
 from .machine import attachments as rows
 from .machine import reading, upkeep
 from .machine.apply import apply_record
 from .machine.decision import Decide, View
 from .machine.facts import Recent
+from .machine.forks import ForkRequest, child_of
 from .machine.state import SessionState
-from .store import Store
+from .store import TRASH_GRACE_MS, Store
 from .surroundings import Surroundings, fresh_id
 
 R = TypeVar("R")
@@ -36,19 +45,11 @@ _MAX_RECORDS = 1 << 16
 class MemoryKeeper:
     """One session in memory."""
 
-    def __init__(self, meta: SessionMeta, surroundings: Surroundings) -> None:
-        moment = surroundings.moment()
+    def __init__(self, state: SessionState, recent: Recent, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
         self._mutex = threading.RLock()
-        self._recent = Recent()
-        self._state = SessionState(
-            meta.session_id,
-            fresh_id(),
-            meta=meta,
-            created_at_ms=moment.now_ms,
-            updated_at_ms=moment.now_ms,
-            fencing_boot_id=moment.boot_id,
-        )
+        self._recent = recent
+        self._state = state
         self._removed = False
 
     @property
@@ -59,9 +60,42 @@ class MemoryKeeper:
         if self._removed:
             raise SessionNotFound(self.session_id)
 
-    def mark_removed(self) -> None:
+    def remove(self, now_ms: int, unless: View[bool] | None) -> TrashedSession | None:
+        """Delete the session; its receipt, or `None` where it stays, since `unless` says yes of its state."""
         with self._mutex:
+            self._require()
+            if unless is not None and self.read(unless):
+                return None
             self._removed = True
+            line = reading.summarize(self._state, 0)
+            return TrashedSession(
+                line.session_id,
+                line.session_name,
+                now_ms,
+                line.updated_at_ms,
+                line.node_count,
+                line.head_revision,
+                line.size_bytes,
+            )
+
+    def revived(self) -> MemoryKeeper:
+        """The deleted session as another incarnation, so that handles on it stay what they are."""
+        with self._mutex:
+            return MemoryKeeper(replace(self._state, incarnation=fresh_id()), self._recent, self._surroundings)
+
+    def names_attachments(self) -> frozenset[str]:
+        """The attachments that the session names, deleted or not."""
+        with self._mutex:
+            return rows.named_ids()(self._state, self._recent, self._surroundings.moment())
+
+    def fork(self, request: ForkRequest) -> MemoryKeeper:
+        """A child of the session, which shares the facts up to now."""
+        with self._mutex:
+            self._require()
+            state = child_of(self._state, self._recent, self._surroundings.moment(), request)
+            shared = Recent()
+            shared.log, shared.by_key = list(self._recent.log), dict(self._recent.by_key)
+            return MemoryKeeper(state, shared, self._surroundings)
 
     def read(self, view: View[R]) -> R:
         with self._mutex:
@@ -139,6 +173,7 @@ class MemorySessions:
         self.attachments = MemoryAttachments(surroundings)
         self._mutex = threading.RLock()
         self._keepers: dict[str, MemoryKeeper] = {}
+        self._trash: dict[tuple[str, int], tuple[TrashedSession, MemoryKeeper]] = {}
 
     def find(self, session_id: str) -> Keeper | None:
         return self._keepers.get(session_id)
@@ -146,14 +181,61 @@ class MemorySessions:
     def make(self, meta: SessionMeta) -> Keeper:
         with self._mutex:
             if meta.session_id not in self._keepers:
-                self._keepers[meta.session_id] = MemoryKeeper(meta, self.surroundings)
+                self._keepers[meta.session_id] = MemoryKeeper(self._blank(meta), Recent(), self.surroundings)
             return self._keepers[meta.session_id]
 
-    def remove(self, session_id: str) -> None:
+    def _blank(self, meta: SessionMeta) -> SessionState:
+        moment = self.surroundings.moment()
+        return SessionState(
+            meta.session_id,
+            fresh_id(),
+            meta=meta,
+            created_at_ms=moment.now_ms,
+            updated_at_ms=moment.now_ms,
+            fencing_boot_id=moment.boot_id,
+        )
+
+    def fork(self, parent: Keeper, request: ForkRequest) -> Keeper:
         with self._mutex:
-            keeper = self._keepers.pop(session_id, None)
-            if keeper is not None:
-                keeper.mark_removed()
+            if request.session_id in self._keepers:
+                raise SessionExists(request.session_id)
+            if not isinstance(parent, MemoryKeeper):
+                raise InvalidArgument("only a session of this store can be forked in it")
+            child = self._keepers[request.session_id] = parent.fork(request)
+            return child
+
+    def remove(self, session_id: str, unless: View[bool] | None = None) -> bool:
+        with self._mutex:
+            keeper = self._keepers.get(session_id)
+            if keeper is None:
+                return True
+            receipt = keeper.remove(self.surroundings.clock.now_ms(), unless)
+            if receipt is None:
+                return False
+            # Of one id, each time of deletion names one session.
+            while (session_id, receipt.deleted_at_ms) in self._trash:
+                receipt = replace(receipt, deleted_at_ms=receipt.deleted_at_ms + 1)
+            self._trash[session_id, receipt.deleted_at_ms] = (receipt, keeper)
+            del self._keepers[session_id]
+            return True
+
+    def trashed(self, session_id: str | None = None) -> Iterable[TrashedSession]:
+        with self._mutex:
+            return [item for item, _ in self._trash.values() if session_id in (None, item.session_id)]
+
+    def restore(self, trashed: TrashedSession) -> Keeper:
+        key = (trashed.session_id, trashed.deleted_at_ms)
+        with self._mutex:
+            if key not in self._trash:
+                raise TrashedSessionNotFound(*key)
+            if trashed.session_id in self._keepers:
+                raise SessionExists(trashed.session_id)
+            keeper = self._keepers[trashed.session_id] = self._trash.pop(key)[1].revived()
+            return keeper
+
+    def purge(self, trashed: TrashedSession) -> bool:
+        with self._mutex:
+            return self._trash.pop((trashed.session_id, trashed.deleted_at_ms), None) is not None
 
     def keepers(self) -> Iterable[Keeper]:
         return list(self._keepers.values())
@@ -163,7 +245,8 @@ class MemorySessions:
 
     def sweep_bytes(self, orphans: frozenset[str], older_than_ms: int) -> tuple[str, ...]:
         with self._mutex:
-            named = {row for keeper in self.keepers() for row in keeper.read(rows.named_ids())}
+            known = [*self._keepers.values(), *(keeper for _, keeper in self._trash.values())]
+            named = frozenset().union(*(keeper.names_attachments() for keeper in known))
             deleted = [
                 attachment_id
                 for attachment_id, put_at in self.attachments.put_times().items()
@@ -176,13 +259,14 @@ class MemorySessions:
     def close(self) -> None:
         with self._mutex:
             self._keepers.clear()
+            self._trash.clear()
 
 
 class InMemoryStore(Store):
     """A store with the face of `LocalStore` and no files; its state ends with it.
 
-    `clock` defaults to the machine's.
+    `clock` defaults to the machine's; `trash_grace_ms` is that of `LocalStore`.
     """
 
-    def __init__(self, clock: Clock | None = None) -> None:
-        super().__init__(MemorySessions(Surroundings(clock)))
+    def __init__(self, clock: Clock | None = None, *, trash_grace_ms: int = TRASH_GRACE_MS) -> None:
+        super().__init__(MemorySessions(Surroundings(clock)), trash_grace_ms)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -41,20 +43,50 @@ from .contract.work import (
     QueuedWorkClaim,
     QueuedWorkClaimBoundary,
 )
+from .history import SessionHistory
 from .keeper import AbsentKeeper, Keeper, Sessions
 from .machine import attachments, cancels, commits, feed, leases, queued_work, reading, turn_inputs, upkeep
+from .machine.forks import ForkRequest
 
 
-class SessionStore(RuntimePersistence):
+class Handles:
+    """The handles that a store gave out, so that it can close them."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._mutex = threading.Lock()
+        self._given: weakref.WeakSet[SessionStore] = weakref.WeakSet()
+        self._closed = False
+
+    def give(self, keeper: Keeper) -> SessionStore:
+        """A handle on the keeper's session; `StoreClosed` where the store was closed meanwhile."""
+        handle = SessionStore(self._sessions, keeper, self)
+        with self._mutex:
+            if self._closed:
+                raise StoreClosed()
+            self._given.add(handle)
+        return handle
+
+    def close(self) -> None:
+        """Close all of them, and give no more."""
+        with self._mutex:
+            self._closed = True
+            given = list(self._given)
+        for handle in given:
+            handle.mark_closed()
+
+
+class SessionStore(SessionHistory, RuntimePersistence):
     """A handle bound to one session. Cheap; any number of them, in threads and processes, may hold one session.
 
     Lease and queue methods take a session id and work for any session of the store. A handle whose session was deleted,
     or deleted and made again since, raises `SessionNotFound`; one that was closed, `StoreClosed`.
     """
 
-    def __init__(self, sessions: Sessions, keeper: Keeper) -> None:
+    def __init__(self, sessions: Sessions, keeper: Keeper, family: Handles) -> None:
         self._sessions = sessions
         self._keeper = keeper
+        self._family = family
         self._session_id = keeper.session_id
         self._closed = False
 
@@ -151,6 +183,22 @@ class SessionStore(RuntimePersistence):
 
     def durability_tier(self) -> DurabilityTier:
         return self._sessions.tier
+
+    def fork(self, session_id: str, *, at: str | None = None, session_name: str | None = None) -> SessionStore:
+        """Make a child session that begins at the node `at` (the leaf, where it is `None`), and give a handle on it.
+
+        It has all nodes, branches, config, frames, checkpoint and usage of this session, the revision, and its
+        committed attachments; nobody holds it, nothing waits in it, and no turn stamp or source key of the parent binds
+        it. `session_name` defaults to the id. On disk both share their files, so that a fork writes next to nothing
+        and each can be vacuumed or deleted without the other (a file system without hard links gets copies).
+
+        Raises `SessionExists` and `NodeNotFound`. A crash leaves a whole child or none.
+        """
+        keeper = self._own()
+        name = checks.session_id(session_id) if session_name is None else checks.text("session_name", session_name)
+        begin = checks.optional_identifier("at", at)
+        request = ForkRequest(checks.session_id(session_id), name, begin, rfc3339(self.clock.now_ms()))
+        return self._family.give(self._sessions.fork(keeper, request))
 
     # The execution lease.
 

@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 import threading
-import weakref
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
 from .contract import checks
 from .contract.attachments import AttachmentStore, AttachmentSweepReport
 from .contract.clock import rfc3339
-from .contract.errors import StoreClosed
+from .contract.errors import InvalidArgument, StoreClosed, TrashedSessionNotFound
 from .contract.sessions import DurabilityTier, RootSession, SessionMeta, SessionRelation, SessionSummary
-from .keeper import Keeper, Sessions
+from .contract.trash import PruneReport, SparedSession, SpareReason, TrashedSession
+from .keeper import Sessions
 from .machine import attachments as rows
-from .session import SessionStore
+from .pruning import Limits, choose, stays, uses
+from .session import Handles, SessionStore
+
+TRASH_GRACE_MS = 7 * 24 * 60 * 60 * 1000
+"""How long the trash keeps a deleted session unless the store says otherwise, milliseconds: seven days."""
+_PURGED_EVERY_MS = 60_000
 
 
 class Store:
     """What `LocalStore` and `InMemoryStore` have in common."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, trash_grace_ms: int = TRASH_GRACE_MS) -> None:
         self._sessions = sessions
         self._closed = False
         self._mutex = threading.Lock()
-        self._handles: weakref.WeakSet[SessionStore] = weakref.WeakSet()
+        self._handles = Handles(sessions)
+        self._trash_grace_ms = checks.integer("trash_grace_ms", trash_grace_ms)
+        self._purged_at_ms: int | None = None
 
     def _open(self) -> Sessions:
         if self._closed:
             raise StoreClosed()
         return self._sessions
-
-    def _handle(self, keeper: Keeper) -> SessionStore:
-        handle = SessionStore(self._sessions, keeper)
-        with self._mutex:
-            self._handles.add(handle)
-        return handle
 
     @property
     def attachments(self) -> AttachmentStore:
@@ -61,19 +63,115 @@ class Store:
         now = rfc3339(sessions.surroundings.clock.now_ms())
         name = session_id if session_name is None else session_name
         keeper = sessions.make(SessionMeta(session_id, name, now, model, cwd, relation))
-        return self._handle(keeper)
+        return self._handles.give(keeper)
 
     def open_session(self, session_id: str) -> SessionStore | None:
         """A handle on the session, or `None` when it does not exist."""
         keeper = self._open().find(checks.session_id(session_id))
-        return None if keeper is None else self._handle(keeper)
+        return None if keeper is None else self._handles.give(keeper)
 
     def delete_session(self, session_id: str) -> None:
-        """Remove the session and everything of it: lease, queues, pending input, blobs. Idempotent.
+        """Move the session and everything of it to the trash: lease, queues, pending input, blobs. Idempotent.
 
-        Handles on it raise `SessionNotFound` from then on, also when a session of that id is made again.
+        It is no session any more: handles on it raise `SessionNotFound` from then on, also when a session of that id is
+        made again, or this one is restored. The trash keeps it, and the attachments that it names, for the store's
+        `trash_grace_ms`; what is past that goes for good with some later deletion. Once this returns, the deletion
+        survives a power cut in any durability.
         """
-        self._open().remove(checks.session_id(session_id))
+        sessions = self._open()
+        sessions.remove(checks.session_id(session_id))
+        now_ms = sessions.surroundings.clock.now_ms()
+        last = self._purged_at_ms
+        if last is None or not 0 <= now_ms - last < min(_PURGED_EVERY_MS, self._trash_grace_ms):
+            self._purged_at_ms = now_ms
+            self.purge()
+
+    def trash(self) -> tuple[TrashedSession, ...]:
+        """The deleted sessions that can be restored, the latest deletion first. Changes nothing."""
+        found = self._open().trashed()
+        return tuple(sorted(found, key=lambda item: (-item.deleted_at_ms, item.session_id)))
+
+    def restore_session(self, session_id: str, *, deleted_at_ms: int | None = None) -> SessionStore:
+        """Make a deleted session a session again, all of it as it was, and give a handle on it.
+
+        Of several with this id it is the one deleted last, unless `deleted_at_ms` (epoch milliseconds, as `trash()`
+        has it) names another. Raises `TrashedSessionNotFound`, and `SessionExists` where the id is taken again. A crash
+        leaves it restored or in the trash, and whole.
+        """
+        sessions = self._open()
+        checks.session_id(session_id)
+        checks.optional_integer("deleted_at_ms", deleted_at_ms)
+        found = [entry for entry in sessions.trashed(session_id) if deleted_at_ms in (None, entry.deleted_at_ms)]
+        if not found:
+            raise TrashedSessionNotFound(session_id, deleted_at_ms)
+        keeper = sessions.restore(max(found, key=lambda entry: entry.deleted_at_ms))
+        return self._handles.give(keeper)
+
+    def purge(
+        self, session_id: str | None = None, *, deleted_at_ms: int | None = None, everything: bool = False
+    ) -> tuple[TrashedSession, ...]:
+        """Remove deleted sessions from the trash for good; returns those that this call removed.
+
+        By default these are all past their grace, by the recorded time of deletion. With a `session_id` it is all that
+        were deleted under it, or the one of `deleted_at_ms`, and with `everything` the whole trash, whatever their
+        grace.
+        """
+        sessions = self._open()
+        if session_id is not None:
+            checks.session_id(session_id)
+        checks.optional_integer("deleted_at_ms", deleted_at_ms)
+        if session_id is None and deleted_at_ms is not None:
+            raise InvalidArgument("deleted_at_ms tells apart sessions of one id: give the session_id, too")
+        found = sessions.trashed(session_id)
+        if session_id is not None:
+            found = [entry for entry in found if deleted_at_ms in (None, entry.deleted_at_ms)]
+        elif not everything:
+            found = self._past_grace(found)
+        return tuple(entry for entry in found if sessions.purge(entry))
+
+    def _past_grace(self, entries: Iterable[TrashedSession]) -> list[TrashedSession]:
+        now_ms = self._sessions.surroundings.clock.now_ms()
+        return [entry for entry in entries if now_ms - entry.deleted_at_ms >= self._trash_grace_ms]
+
+    def prune(
+        self,
+        *,
+        older_than_ms: int | None = None,
+        max_bytes: int | None = None,
+        max_sessions: int | None = None,
+        apply: bool = False,
+        force: bool = False,
+    ) -> PruneReport:
+        """Choose sessions to delete, and with `apply` move them to the trash; otherwise only say which.
+
+        The longest unused ones are chosen, by the recorded time of their latest activity: those without any for
+        `older_than_ms` milliseconds, and as many more as it takes until at most `max_sessions` are left, of at most
+        `max_bytes` on disk. A session whose lease is live or in which input or work waits is spared, unless `force`.
+        What of the trash is past its grace is purged along with it. A crash in the midst leaves some of them deleted.
+        """
+        sessions = self._open()
+        limits = Limits(
+            checks.optional_integer("older_than_ms", older_than_ms),
+            checks.optional_integer("max_bytes", max_bytes),
+            checks.optional_integer("max_sessions", max_sessions),
+        )
+
+        def in_use(row: SessionSummary) -> SpareReason | None:
+            keeper = None if force else sessions.find(row.session_id)
+            return None if keeper is None else keeper.read(uses())
+
+        choice = choose(sessions.summaries(), limits, sessions.surroundings.clock.now_ms(), in_use)
+        chosen, spared = choice.chosen, [SparedSession(row.session_id, reason) for row, reason in choice.spared]
+        past_grace = tuple(self._past_grace(sessions.trashed()))
+        if apply:
+            past_grace = self.purge()
+            chosen = []
+            for row in choice.chosen:
+                if sessions.remove(row.session_id, stays(row, force=force)):
+                    chosen.append(row)
+                else:
+                    spared.append(SparedSession(row.session_id, SpareReason.ACTIVITY))
+        return PruneReport(apply, tuple(chosen), tuple(spared), past_grace)
 
     def list_sessions(self) -> tuple[SessionSummary, ...]:
         """One summary a session, newest activity first; any write but vacuum and gc is activity. Reads no nodes."""
@@ -108,9 +206,7 @@ class Store:
             if self._closed:
                 return
             self._closed = True
-            handles = list(self._handles)
-        for handle in handles:
-            handle.mark_closed()
+        self._handles.close()
         self._sessions.close()
 
     def __enter__(self) -> Self:

@@ -11,25 +11,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from .exits import ExitCode
 
 __all__ = ["ExitCode", "main"]
 
-_EXTRA = frozenset({"platformdirs", "rich", "typer"})
+_EXTRA = ("typer", "rich", "platformdirs")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; `arguments` default to those of the process. Returns the exit code, see `ExitCode`."""
-    try:
-        from .app import run
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in _EXTRA:
-            raise
+    missing = [name for name in _EXTRA if find_spec(name) is None]
+    if missing:
         sys.stderr.write(
-            f"localstore: the command needs {missing}, which is not installed;"
+            f"localstore: the command needs {' and '.join(missing)}, which is not installed;"
             " install it with: pip install 'localstore[cli]'\n"
         )
         return ExitCode.REFUSED
+    from .app import run
+
     return run(arguments)

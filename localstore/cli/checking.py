@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -11,6 +12,9 @@ from .exits import ExitCode
 from .invocation import Invocation
 from .output import AsJson
 
+if TYPE_CHECKING:
+    from ..disk.check import CheckReport, Finding
+
 commands = typer.Typer()
 
 
@@ -18,7 +22,8 @@ commands = typer.Typer()
 def check(context: typer.Context, as_json: AsJson = False) -> None:
     """Check every byte of the store.
 
-    Nothing is changed. The exit code is 1 where something was found.
+    Nothing is changed, and the store may be in use. The exit code is 1 where bytes are not what was written, or where
+    not everything could be looked at.
 
     \b
     Example:
@@ -31,24 +36,49 @@ def check(context: typer.Context, as_json: AsJson = False) -> None:
     invocation.open_existing().close()
     report = check_store(invocation.root)
     if as_json:
-        fields = {"root": str(invocation.root), "findings": [finding_fields(found) for found in report.findings]}
-        output.json_object("check_report", fields)
+        output.json_object("check_report", _report_fields(report))
     else:
-        for found in report.findings:
-            where = found.path if found.offset is None else f"{found.path} at byte {found.offset}"
-            output.line(output.clean(f"{found.severity}: {where}: {found.message}"))
-            output.line(output.clean(f"    {found.remedy}"))
-        output.line("no findings" if not report.findings else f"{len(report.findings)} findings")
+        _print_report(report)
     if report.exit_code:
         raise typer.Exit(ExitCode.FINDINGS)
 
 
-def finding_fields(found: Any) -> dict[str, Any]:
-    """A finding, as `--json` prints it."""
+def _print_report(report: CheckReport) -> None:
+    for found in report.findings:
+        where = found.path if found.offset is None else f"{found.path}, byte {found.offset}"
+        node = "" if found.node_id is None else f" (node {found.node_id})"
+        output.line(output.clean(f"{found.severity}: {where}: {found.message}{node}"))
+        output.line(output.clean(f"    {found.remedy}"))
+    looked = report.checked
+    counts = f"{looked.sessions} sessions, {looked.nodes} nodes, {looked.files} files, {output.size(looked.bytes)}"
+    output.line(f"{_summary(report)}; checked {counts}")
+    if not report.complete:
+        output.line("not everything could be looked at")
+
+
+def _summary(report: CheckReport) -> str:
+    if not report.findings:
+        return "no findings"
+    severities = [found.severity for found in report.findings]
+    counts = {severity: severities.count(severity) for severity in sorted(set(severities), key=severities.index)}
+    return ", ".join(f"{severity}: {count}" for severity, count in counts.items())
+
+
+def _report_fields(report: CheckReport) -> dict[str, Any]:
     return {
-        "severity": str(found.severity),
-        "kind": str(found.kind),
-        "path": str(found.path),
+        "root": report.root,
+        "complete": report.complete,
+        "checked": asdict(report.checked),
+        "findings": [_finding_fields(found) for found in report.findings],
+    }
+
+
+def _finding_fields(found: Finding) -> dict[str, Any]:
+    return {
+        "severity": found.severity.value,
+        "kind": found.kind,
+        "path": found.path,
+        "session_id": found.session_id,
         "offset": found.offset,
         "node_id": found.node_id,
         "message": found.message,

@@ -7,12 +7,18 @@ Exception
     ├── BackendError                       the file system, or a backend that lacks a feature
     ├── StoreClosed                        the handle or its store was closed
     ├── SessionNotFound                    no such session, or it was deleted under the handle
+    ├── SessionExists                      the id of a fork or of a restored session is taken
+    ├── TrashedSessionNotFound             no such deleted session in the trash
     ├── NodeNotFound                       the asked leaf is unknown or tombstoned
+    ├── BranchNotFound                     no branch of this name
+    ├── BranchExists                       the name of a new branch is taken
+    ├── NothingToUndo                      no move of the head is left that could be taken back
     ├── AttachmentNotFound                 no attachment bytes under this id
     ├── SessionBindingMismatch             a record of one session given to the handle of another
     ├── HeadRevisionConflict               somebody else committed first
     ├── RuntimeTurnCommitConflict          this turn was committed with other content
     ├── SessionExecutionLeaseExpired       the lease is missing, stale, superseded, released or expired
+    ├── SessionExecutionLeaseHeld          somebody else holds the lease that the call would take for itself
     ├── InvalidCommit                      the graph, a ref or an attachment of the commit does not hold
     ├── QueuedWorkClaimExpired             the claim no longer owns its batches
     ├── TurnInputClaimExpired              the claim no longer owns its inputs
@@ -73,12 +79,56 @@ class SessionNotFound(StoreError):
         self.session_id = session_id
 
 
+class SessionExists(StoreError):
+    """A fork or a restored session cannot have this id, for there is a session of it. Choose another, or delete it."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"session {session_id!r} exists already; choose another id, or delete it first")
+        self.session_id = session_id
+
+
+class TrashedSessionNotFound(StoreError):
+    """The trash has no such session: it was never deleted, or was restored or purged since."""
+
+    def __init__(self, session_id: str, deleted_at_ms: int | None = None) -> None:
+        when = "" if deleted_at_ms is None else f" that was deleted at {deleted_at_ms} ms of the epoch"
+        super().__init__(f"the trash has no session {session_id!r}{when}; list the trash to see what it has")
+        self.session_id = session_id
+        self.deleted_at_ms = deleted_at_ms
+
+
 class NodeNotFound(StoreError):
     """The node that was asked for as a leaf is unknown or tombstoned."""
 
     def __init__(self, node_id: str) -> None:
         super().__init__(f"node {node_id!r} is unknown or tombstoned in this session")
         self.node_id = node_id
+
+
+class BranchNotFound(StoreError):
+    """The session has no branch of this name."""
+
+    def __init__(self, session_id: str, branch: str) -> None:
+        super().__init__(f"session {session_id!r} has no branch {branch!r}; list its branches, or create it")
+        self.session_id = session_id
+        self.branch = branch
+
+
+class BranchExists(StoreError):
+    """The session has a branch of this name. Drop it first, or choose another name."""
+
+    def __init__(self, session_id: str, branch: str) -> None:
+        super().__init__(f"session {session_id!r} has a branch {branch!r} already; drop it, or choose another name")
+        self.session_id = session_id
+        self.branch = branch
+
+
+class NothingToUndo(StoreError):
+    """Every move of the head since the session began, or was forked, has been taken back."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"session {session_id!r} has no move of its head left to undo")
+        self.session_id = session_id
 
 
 class AttachmentNotFound(StoreError):
@@ -131,6 +181,19 @@ class SessionExecutionLeaseExpired(StoreError):
             " released or expired; claim the lease again"
         )
         self.session_id = session_id
+
+
+class SessionExecutionLeaseHeld(StoreError):
+    """The call would take the execution lease for itself, and `owner_id` holds it."""
+
+    def __init__(self, session_id: str, owner_id: str, expires_at_epoch_ms: int) -> None:
+        super().__init__(
+            f"the execution lease of session {session_id!r} is held by {owner_id!r} and expires at"
+            f" {expires_at_epoch_ms} ms of the epoch; wait until it is free, or pass the fence of your own lease"
+        )
+        self.session_id = session_id
+        self.owner_id = owner_id
+        self.expires_at_epoch_ms = expires_at_epoch_ms
 
 
 class InvalidCommit(StoreError):

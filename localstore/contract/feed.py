@@ -12,6 +12,7 @@ class ChangeKind(StrEnum):
     """What a change did."""
 
     COMMITTED = "committed"
+    HEAD_MOVED = "head_moved"
     NODES_TOMBSTONED = "nodes_tombstoned"
     INPUT_ENQUEUED = "input_enqueued"
     INPUTS_CLAIMED = "inputs_claimed"

@@ -27,6 +27,7 @@ from .system import system
 from .views import show_lease, write_whole
 
 META_KIND = "meta"
+_TEMPORARY = names.EntryKind.TEMPORARY
 FILE_BYTES = 64 * 1024 * 1024
 """About where a node file ends and the next begins."""
 GRACE_S = 60.0
@@ -122,7 +123,12 @@ def _write_blobs(folder: str, recent: Recent) -> int:
         if isinstance(fact, ValueFact) and fact.content is not None and len(fact.content) >= LARGE_VALUE:
             if not written:
                 system.make_dir(where)
-            system.write_over_partial(os.path.join(where, names.blob(fact.ref)), fact.content, True)
+            path = os.path.join(where, names.blob(fact.ref))
+            if os.path.lexists(path):
+                # A fork may share these bytes: they get a new file, and the old one is left as it is.
+                write_whole(path, fact.content, flush=True)
+            else:
+                system.write_over_partial(path, fact.content, True)
             written += len(fact.content)
     if written:
         system.flush_dir(where)
@@ -211,7 +217,9 @@ def _clean(folder: str, head: Head, at_rest: bool, gone_blobs: list[str]) -> Non
     for name in _listed(folder):
         first = names.parse_journal(name)
         is_old = first is not None and first <= head.folded_seq
-        if is_old or names.classify(name, False, names.Place.SESSION) is names.EntryKind.TEMPORARY:
+        # A receipt is of a deletion that did not come about, or that was taken back.
+        is_stray = name == names.RECEIPT or names.classify(name, False, names.Place.SESSION) is _TEMPORARY
+        if is_old or is_stray:
             remove_quietly(os.path.join(folder, name))
     for kind, index in ((spool.INPUTS, head.inputs), (spool.WORK, head.work)):
         _clean_spool(os.path.join(folder, kind.folder), index)

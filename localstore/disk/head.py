@@ -74,6 +74,14 @@ class SpoolIndex:
 
 
 @dataclass(frozen=True, slots=True)
+class BranchRef:
+    """A branch, and the leaf that it names."""
+
+    name: str
+    leaf_node_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """The fields of `head.json`. `folded_seq` and `folded_sum` are the last journal record in it."""
 
@@ -84,9 +92,12 @@ class Head:
     folded_sum: str
     created_at_ms: int
     updated_at_ms: int
+    inherited_seq: int = 0
     meta: SessionMeta | None = None
     revision: int = 0
     leaf_node_id: str | None = None
+    branches: tuple[BranchRef, ...] = ()
+    current_branch: str | None = None
     config: PersistedSessionConfig = PersistedSessionConfig()  # noqa: RUF009 - frozen, so sharing it is safe
     frames: tuple[AgentFrameRecord, ...] = ()
     current_frame_id: str | None = None
@@ -191,11 +202,13 @@ def index_work(state: SessionState) -> SpoolIndex:
 _SAME = (
     "session_id",
     "incarnation",
+    "inherited_seq",
     "created_at_ms",
     "updated_at_ms",
     "meta",
     "revision",
     "leaf_node_id",
+    "current_branch",
     "config",
     "frames",
     "current_frame_id",
@@ -232,6 +245,7 @@ def head_of(
         generation=generation,
         folded_seq=state.seq,
         folded_sum=folded_sum,
+        branches=tuple(BranchRef(name, leaf) for name, leaf in state.branches.items()),
         ledger=ledger,
         inputs=index_inputs(state),
         work=index_work(state),
@@ -246,6 +260,7 @@ def state_of(head: Head, inputs: Iterable[LiveInput] = (), work: Iterable[LiveBa
     """The state that `head` says, with the entries of its spools."""
     state = SessionState(**{name: getattr(head, name) for name in _SAME})
     state.seq = head.folded_seq
+    state.branches = {branch.name: branch.leaf_node_id for branch in head.branches}
     state.ledger = {(row.source, row.model): row.usage for row in head.ledger}
     state.uncommitted = {row.attachment_id: row for row in head.uncommitted}
     state.next_input_seq, state.next_work_seq = head.inputs.next_seq, head.work.next_seq

@@ -25,6 +25,8 @@ def newest_head_copy(folder: str) -> Head | None:
     where = os.path.join(folder, names.NODES)
     copies = [*_in_node_files(where), *_in_journals(folder)]
     reached = _Journals(folder)
+    # The files that a forked session shares hold copies of its parent's head.
+    copies = [head for head in copies if names.belongs_to(os.path.basename(folder), head.session_id)]
     for head in sorted(copies, key=lambda head: -head.generation):
         if all(_is_there(where, ref) for ref in head.files) and reached.continue_from(head):
             return head

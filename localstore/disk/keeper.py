@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from .. import liveness
@@ -21,16 +20,17 @@ from ..machine.state import SessionState
 from ..surroundings import Surroundings
 from . import housekeeping, names, views
 from .compaction import adopt, due, merge
-from .fold import fold, write_head
+from .fold import fold
+from .head import state_of
 from .housekeeping import Housekeeper
 from .journal import MAX_RECORD, Journal, boot_tag, encode_record
 from .listing import size_of
 from .loading import Loaded, attach_journal, head_path, identity_of, load_head_only, load_session, replay
 from .lock import SessionLock
 from .partial import PartialSession
-from .platforms import WINDOWS
 from .recovery import quarantine_tail, rescue, set_aside_entries
 from .system import system
+from .trash import mark_deleted
 
 R = TypeVar("R")
 
@@ -212,9 +212,15 @@ class FileKeeper:
                 return False
             except (CorruptRecord, FileNotFoundError):
                 # Damaged, or somebody folds: either way it is there, and calls on it find out more.
-                self._unload()
+                if self._unsaved is None:
+                    self._unload()
                 return self._is_there()
             return True
+
+    def was_folded(self) -> bool:
+        """Whether the session, as it was last loaded, was folded once: then its name is on the disk."""
+        loaded = self._loaded
+        return loaded is not None and bool(loaded.head.files)
 
     def _is_there(self) -> bool:
         try:
@@ -439,32 +445,55 @@ class FileKeeper:
         except FileNotFoundError:
             return  # others merged or removed these files meanwhile
 
-    def delete(self, move: Callable[[str], None]) -> None:
-        """Say in the head that the session is deleted, so that every handle sees it; then `move` its folder, and let go.
+    def folded(self, work: Callable[[Loaded], R]) -> R:
+        """What `work` makes of the session, of which everything is in files, under its lock."""
+        with self._mutex, self._locked():
+            self._fold(self._current(write=True), at_rest=False)
+            return work(self._current(write=True))
 
-        Once the mark is on the disk the session is deleted, whatever becomes of the folder.
+    def delete(self, unless: View[bool] | None) -> bool:
+        """Mark the session deleted, so that every handle sees it, and let go; whether `unless` did not say no.
+
+        Once the mark is on the disk the session is deleted, whatever becomes of its folder. What is damaged can be
+        deleted, where nothing of it is asked first.
         """
         with self._mutex:
             try:
                 with self._locked():
-                    loaded = self._current(write=True)
-                    mark = replace(loaded.head, generation=loaded.head.generation + 1, deleted=True)
-                    write_head(self.folder, mark, loaded.unknown, before=loaded.head)
+                    moment = self._surroundings.moment()
+                    if unless is not None:
+                        loaded = self._current(write=True)
+                        if unless(loaded.state, loaded.archive, moment):
+                            return False
+                    self._rest()
+                    mark_deleted(self.folder, self._session_id, self._deletable(), moment.now_ms)
                     self._wrote = False
-                    self._unload()
-                    if not WINDOWS:
-                        # Under the lock, so that it is this folder which moves, and not a new session's.
-                        self._move(move)
             finally:
                 self._let_go()
-            if WINDOWS:
-                self._move(move)  # a folder with an open file in it cannot be moved there
+            return True
 
-    def _move(self, move: Callable[[str], None]) -> None:
+    def _rest(self) -> None:
+        """Fold if that is possible: a journal that stays is as good, but not as easily read by people."""
         try:
-            move(self.folder)
-        except (BackendError, FileNotFoundError, FileExistsError):
-            return  # whoever makes the session anew, or sweeps, moves it
+            self._fold(self._current(write=True), at_rest=True)
+        except (BackendError, CorruptRecord, FileNotFoundError, FileExistsError):
+            self._unload()
+
+    def _deletable(self) -> Loaded | None:
+        """The session as far as it can be read."""
+        try:
+            return self._current(write=True)
+        except CorruptRecord:
+            self._unload()
+        try:
+            loaded = load_head_only(self.folder, self._session_id)
+        except CorruptRecord:
+            return None
+        self._loaded = loaded
+        if self._incarnation not in ("", loaded.head.incarnation):
+            raise SessionNotFound(self._session_id)
+        loaded.state = state_of(loaded.head)
+        return loaded
 
     def close_unless_busy(self) -> bool:
         """Close, unless a call is under way or the lock is held; whether it did."""

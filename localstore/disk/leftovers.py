@@ -20,15 +20,12 @@ STALE_S = 60.0
 
 
 def clear_leftovers(root: str) -> None:
-    """Remove deleted sessions that are still on their way out, and what was never finished. Never fails."""
+    """Remove what was never finished, and what was being purged from the trash. Never fails."""
     for path in _unfinished(root, Place.ROOT):
         remove_quietly(path)
-    sessions, trash = os.path.join(root, names.SESSIONS), os.path.join(root, names.TRASH)
-    for path in _unfinished(sessions, Place.SESSIONS):
-        remove_tree_quietly(path)
-    for name, is_folder in _entries(trash):
-        if names.classify(name, is_folder, Place.TRASH) is EntryKind.TRASHED:
-            remove_tree_quietly(os.path.join(trash, name))
+    for folder, place in ((names.SESSIONS, Place.SESSIONS), (names.TRASH, Place.TRASH)):
+        for path in _unfinished(os.path.join(root, folder), place):
+            remove_tree_quietly(path)
 
 
 def is_stale(path: str) -> bool:

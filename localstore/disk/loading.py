@@ -116,23 +116,30 @@ def identity_of(found: os.stat_result) -> tuple[int, ...]:
 
 
 def is_deleted(folder: str) -> bool:
-    """Whether the session in `folder`, which is there, is marked deleted."""
-    loaded = _load_head(folder, None)
+    """Whether the session in `folder` is marked deleted. A receipt says it where the head is damaged."""
+    try:
+        loaded = _load_head(folder, None)
+    except SessionNotFound:
+        return os.path.lexists(folder)
     try:
         return loaded.head.deleted
     finally:
         loaded.close()
 
 
-def load_session(folder: str, session_id: str | None, boot: str, *, write: bool, queues: bool = True) -> Loaded:
+def load_session(
+    folder: str, session_id: str | None, boot: str, *, write: bool, queues: bool = True, deleted: bool = False
+) -> Loaded:
     """Load the session in `folder`.
 
-    Without `queues` the spools stay unread: enough for a summary. Raises `SessionNotFound` where the folder is gone or
-    the session was deleted, `CorruptRecord` for damage that nothing heals. `session_id` is `None` where it is unknown.
+    Without `queues` the spools stay unread: enough for a summary. With `deleted` the session may be a deleted one.
+    Raises `SessionNotFound` where the folder is gone or the session was deleted, `CorruptRecord` for damage that
+    nothing heals. `session_id` is `None` where it is unknown.
     """
-    loaded = _load_head(folder, session_id)
+    loaded = _load_head(folder, session_id, deleted=deleted)
     try:
-        _require(folder, loaded.head, session_id)
+        if not deleted:
+            _require(folder, loaded.head, session_id)
         _load_state(folder, loaded, boot, write=write, queues=queues)
     except BaseException:
         loaded.close()
@@ -159,7 +166,7 @@ def _require(folder: str, head: Head, session_id: str | None) -> None:
         raise CorruptRecord(head_path(folder), f"it is the head of session {head.session_id!r}")
 
 
-def _load_head(folder: str, session_id: str | None) -> Loaded:
+def _load_head(folder: str, session_id: str | None, *, deleted: bool = False) -> Loaded:
     path = head_path(folder)
     archive = FileArchive(folder)
     pin = -1
@@ -176,10 +183,10 @@ def _load_head(folder: str, session_id: str | None) -> Loaded:
     except FileNotFoundError:
         if not os.path.lexists(folder):
             raise SessionNotFound(session_id or folder) from None
-        return _healed(folder, archive, CorruptRecord(path, "it is missing"))
+        return _healed(folder, session_id, CorruptRecord(path, "it is missing"), deleted=deleted)
     except CorruptRecord as error:
         system.close(pin)
-        return _healed(folder, archive, error)
+        return _healed(folder, session_id, error, deleted=deleted)
     except BaseException:
         if pin >= 0:
             system.close(pin)
@@ -193,15 +200,17 @@ def _load_head(folder: str, session_id: str | None) -> Loaded:
     return loaded
 
 
-def _healed(folder: str, archive: FileArchive, damage: CorruptRecord) -> Loaded:
-    """The session by the newest copy of its head."""
+def _healed(folder: str, session_id: str | None, damage: CorruptRecord, *, deleted: bool) -> Loaded:
+    """The session by the newest copy of its head, which does not know whether it was deleted since."""
+    if not deleted and os.path.lexists(os.path.join(folder, names.RECEIPT)):
+        raise SessionNotFound(session_id or folder)
     try:
         found = newest_head_copy(folder)
     except FileNotFoundError:
         found = None
     if found is None:
         raise damage
-    loaded = Loaded(folder, found, {}, archive)
+    loaded = Loaded(folder, found, {}, FileArchive(folder))
     loaded.healed = damage
     return loaded
 

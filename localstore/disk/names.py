@@ -4,10 +4,11 @@
 <root>/
   store.json
   attachments/<aa>/<sha256>               and <sha256>.json; <either>.aside while a sweep looks at it
-  trash/<session directory>.<16 hex>      deleted sessions on their way out
+  trash/moving.lock                       who moves a session in or out
+  trash/<session directory>.<16 hex>/     deleted sessions, by when they were (milliseconds), with a receipt.json
   quarantine/<name>.<16 hex>.bad          damaged files of the root and of the attachments
   sessions/<slug>-<16 hex of sha256(id)>/
-    meta.json head.json lease.json lock
+    meta.json head.json lease.json lock   and receipt.json while it is being deleted
     nodes/<sha256>.jsonl
     blobs/<sha256>
     inputs/<seq>-<id part>.json           work/<seq>-<id part>.json
@@ -32,11 +33,13 @@ from ..contract.errors import InvalidArgument
 STORE = "store.json"
 ATTACHMENTS = "attachments"
 TRASH = "trash"
+TRASH_LOCK = "moving.lock"
 SESSIONS = "sessions"
 
 META = "meta.json"
 HEAD = "head.json"
 LEASE = "lease.json"
+RECEIPT = "receipt.json"
 LOCK = "lock"
 NODES = "nodes"
 BLOBS = "blobs"
@@ -103,11 +106,13 @@ class EntryKind(Enum):
     ATTACHMENT = auto()
     ATTACHMENT_ROW = auto()
     ATTACHMENT_ASIDE = auto()
+    TRASH_LOCK = auto()
     TRASHED = auto()
     SESSION = auto()
     META = auto()
     HEAD = auto()
     LEASE = auto()
+    RECEIPT = auto()
     LOCK = auto()
     NODES = auto()
     BLOBS = auto()
@@ -135,10 +140,12 @@ _FIXED: dict[tuple[Place, bool], dict[str, EntryKind]] = {
         SESSIONS: EntryKind.SESSIONS,
         QUARANTINE: EntryKind.QUARANTINE,
     },
+    (Place.TRASH, False): {TRASH_LOCK: EntryKind.TRASH_LOCK},
     (Place.SESSION, False): {
         META: EntryKind.META,
         HEAD: EntryKind.HEAD,
         LEASE: EntryKind.LEASE,
+        RECEIPT: EntryKind.RECEIPT,
         LOCK: EntryKind.LOCK,
     },
     (Place.SESSION, True): {
@@ -159,6 +166,12 @@ def is_sha256(value: object) -> bool:
 def session_dirname(session_id: str) -> str:
     """The folder of a session, for any Unicode id: a readable part, and a hash that tells ids apart."""
     return f"{_slug(session_id) or 'session'}-{_short_hash(session_id)}"
+
+
+def belongs_to(dirname: str, session_id: str) -> bool:
+    """Whether a folder of this name (in the trash or in the making, too) can be that session's, for all it says."""
+    own = dirname.partition(".")[0]
+    return own == session_dirname(session_id) or not _SESSION.fullmatch(own)
 
 
 def node_file(sha: str) -> str:
@@ -200,9 +213,20 @@ def parse_aside(name: str) -> str | None:
     return before if before != name and is_sha256(before.removesuffix(".json")) else None
 
 
-def trashed(dirname: str) -> str:
-    """A new name in `trash/` for a session's folder; the same session may be deleted any number of times."""
-    return f"{dirname}.{_unique()}"
+def trashed(dirname: str, deleted_at_ms: int) -> str:
+    """The name in `trash/` of a session's folder: it says when the session was deleted."""
+    if not 0 <= deleted_at_ms <= MAX_SEQ:
+        raise InvalidArgument(f"a time must be between 0 and 2^53-1 milliseconds, not {deleted_at_ms}")
+    return f"{dirname}.{deleted_at_ms:016x}"
+
+
+def parse_trashed(name: str) -> tuple[str, int] | None:
+    """Session directory and time of deletion, or `None` when `name` is none of the trash's."""
+    dirname, _, digits = name.rpartition(".")
+    if not _SESSION.fullmatch(dirname) or not re.fullmatch(r"[0-9a-f]{16}", digits):
+        return None
+    at_ms = int(digits, 16)
+    return (dirname, at_ms) if at_ms <= MAX_SEQ else None
 
 
 def spool_entry(seq: int, ident: str) -> str:
@@ -269,7 +293,7 @@ def _own_folder(name: str, place: Place) -> EntryKind | None:
         return EntryKind.SESSION
     if place is Place.ATTACHMENTS and re.fullmatch(r"[0-9a-f]{2}", name):
         return EntryKind.ATTACHMENT_SHARD
-    if place is Place.TRASH and re.fullmatch(_SESSION.pattern + r"\.[0-9a-f]{16}", name):
+    if place is Place.TRASH and parse_trashed(name) is not None:
         return EntryKind.TRASHED
     return None
 

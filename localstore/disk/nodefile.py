@@ -185,6 +185,10 @@ class NodeFile:
         """
         return iter(sorted({offset for offset, code in self._keys.entries() if code == kind}))
 
+    def index_entries(self) -> Iterator[int]:
+        """The whole index as `keyindex.packed` numbers, in order."""
+        return self._keys.packed()
+
     @property
     def record_bytes(self) -> int:
         """The bytes of the records, which stand first."""
@@ -204,7 +208,7 @@ class NodeFile:
                 write(piece[: end - offset])
         if digest.hexdigest() != self.name:
             raise CorruptRecord(self.path, f"its bytes have the SHA-256 {digest.hexdigest()}, not that of its name")
-        return list(self._keys.packed())
+        return list(self.index_entries())
 
     def head_copy(self) -> dict[str, Any]:
         """The copy of the head that the file was written with."""

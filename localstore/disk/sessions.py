@@ -9,24 +9,35 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
 from .. import liveness
-from ..contract.errors import BackendError, CorruptRecord, SessionNotFound
+from ..contract.errors import (
+    BackendError,
+    CorruptRecord,
+    InvalidArgument,
+    SessionExists,
+    SessionNotFound,
+    TrashedSessionNotFound,
+)
 from ..contract.sessions import Durability, DurabilityTier, SessionMeta, SessionSummary
+from ..contract.trash import TrashedSession
 from ..keeper import Keeper
 from ..machine import attachments as rows
+from ..machine.decision import View
+from ..machine.forks import ForkRequest, child_of
 from ..surroundings import Surroundings, fresh_id
 from . import listing, names
 from .attachments import FileAttachments
 from .files import seal
 from .fold import META_KIND
+from .forking import build_child
 from .head import Head, seal_head
 from .housekeeping import Housekeeper
 from .journal import boot_tag
-from .keeper import LOCK_DEADLINE_S, FileKeeper
+from .keeper import FileKeeper
 from .leftovers import clear_leftovers, remove_tree_quietly
-from .loading import is_deleted
-from .lock import SessionLock
+from .loading import Loaded
 from .platforms import MAX_PASSES
 from .system import system
+from .trash import Trash
 
 MAX_OPEN_SESSIONS = 64
 MAX_OPEN_DESCRIPTORS = 400
@@ -52,6 +63,7 @@ class FileSessions:
         self._housekeeper = Housekeeper()
         self._keepers: weakref.WeakValueDictionary[str, FileKeeper] = weakref.WeakValueDictionary()
         self._open: OrderedDict[FileKeeper, None] = OrderedDict()
+        self._trash = Trash(root, surroundings)
         clear_leftovers(root)
         _alive.add(self)
 
@@ -86,12 +98,14 @@ class FileSessions:
                     # Whoever made it may have died before its name was flushed.
                     system.flush_dir(os.path.dirname(found.folder))
                 return found
-            self._clear(meta.session_id)
+            self._trash.take(meta.session_id)
             try:
                 self._make_folder(meta)
             except FileNotFoundError:
                 continue  # it took so long that somebody thought it was left behind
-        raise BackendError(f"cannot make {self._folder(meta.session_id)}: it comes and goes; see which program does that")
+        raise BackendError(
+            f"cannot make {self._folder(meta.session_id)}: it comes and goes; see which program does that"
+        )
 
     def _make_folder(self, meta: SessionMeta) -> None:
         """Make the session's folder in one step: it is built beside, and renamed."""
@@ -125,51 +139,79 @@ class FileSessions:
         if self._full:
             system.flush_dir(os.path.dirname(folder))
 
-    # Removing.
+    # Removing and bringing back.
 
-    def remove(self, session_id: str) -> None:
-        found = self.find(session_id)
-        if not isinstance(found, FileKeeper):
-            self._clear(session_id)
-            return
+    def remove(self, session_id: str, unless: View[bool] | None = None) -> bool:
         try:
-            found.delete(self._put_in_trash)
-        except SessionNotFound:
-            self._clear(session_id)
-        with self._mutex:
-            self._keepers.pop(session_id, None)
-            self._open.pop(found, None)
-
-    def _clear(self, session_id: str) -> None:
-        """Move a folder out of the way whose session was marked deleted by somebody who died before moving it."""
-        folder = self._folder(session_id)
-        if not os.path.lexists(folder):
-            return
-        try:
-            lock = SessionLock(os.path.join(folder, names.LOCK))
-        except FileNotFoundError:
-            return
-        try:
-            lock.acquire(LOCK_DEADLINE_S)
+            found = self.find(session_id)
+        except CorruptRecord:
+            found = self._keeper(session_id)  # what is damaged can be deleted
+        if isinstance(found, FileKeeper):
             try:
-                # Only a marked folder may be moved, and only under its lock: the next may be a new session.
-                if not lock.path_changed() and is_deleted(folder):
-                    self._put_in_trash(folder)
-            finally:
-                lock.release()
-        finally:
-            lock.close()
+                if not found.delete(unless):
+                    return False
+            except SessionNotFound:
+                pass
+            with self._mutex:
+                self._keepers.pop(session_id, None)
+                self._open.pop(found, None)
+        try:
+            self._trash.take(session_id)
+        except (BackendError, FileNotFoundError):
+            pass  # it is deleted where it is, too; whoever needs its place moves it
+        return True
 
-    def _put_in_trash(self, folder: str) -> None:
-        """Move the folder of a session that is marked deleted, whose lock is held, out of the way, and remove it."""
-        trash = os.path.join(self._root, names.TRASH)
-        system.make_dir(trash)
-        gone = os.path.join(trash, names.trashed(os.path.basename(folder)))
-        system.rename_dir(folder, gone)
-        # Flushed in any durability: half of a session must not come back under its old name.
+    def trashed(self, session_id: str | None = None) -> Iterable[TrashedSession]:
+        return [entry.session for entry in self._trash.entries(session_id)]
+
+    def restore(self, trashed: TrashedSession) -> Keeper:
+        for entry in self._trash.entries(trashed.session_id):
+            if entry.session == trashed:
+                try:
+                    self._trash.restore(entry, boot_tag(liveness.boot_id()), fresh_id())
+                except FileExistsError:
+                    raise SessionExists(trashed.session_id) from None
+                except FileNotFoundError:
+                    break
+                found = self.find(trashed.session_id)
+                if found is None:
+                    raise SessionNotFound(trashed.session_id)
+                return found
+        raise TrashedSessionNotFound(trashed.session_id, trashed.deleted_at_ms)
+
+    def purge(self, trashed: TrashedSession) -> bool:
+        found = next((entry for entry in self._trash.entries(trashed.session_id) if entry.session == trashed), None)
+        return found is not None and self._trash.purge(found)
+
+    # Forking.
+
+    def fork(self, parent: Keeper, request: ForkRequest) -> Keeper:
+        if not isinstance(parent, FileKeeper):
+            raise InvalidArgument("only a session of this store can be forked in it")
+        if self.find(request.session_id) is not None:
+            raise SessionExists(request.session_id)
+        self._trash.take(request.session_id)
+        folder = self._folder(request.session_id)
+        building = os.path.join(self._root, names.SESSIONS, names.temporary(os.path.basename(folder)))
+
+        def build(loaded: Loaded) -> None:
+            state = child_of(loaded.state, loaded.archive, self.surroundings.moment(), request)
+            build_child(parent.folder, loaded, state, building)
+
+        try:
+            parent.folded(build)
+            system.rename_dir(building, folder)
+        except FileExistsError:
+            remove_tree_quietly(building)
+            raise SessionExists(request.session_id) from None
+        except BaseException:
+            remove_tree_quietly(building)
+            raise
         system.flush_dir(os.path.dirname(folder))
-        system.flush_dir(trash)
-        remove_tree_quietly(gone)
+        found = self.find(request.session_id)
+        if found is None:
+            raise SessionNotFound(request.session_id)
+        return found
 
     # All of them.
 
@@ -192,7 +234,11 @@ class FileSessions:
 
     def sweep_bytes(self, orphans: frozenset[str], older_than_ms: int) -> tuple[str, ...]:
         def named() -> frozenset[str]:
-            return frozenset().union(*(keeper.read(rows.named_ids()) for keeper in self.keepers()))
+            view = rows.named_ids()
+            # A session that moves between two looks would be in neither.
+            with self._trash.standing_still():
+                live = [keeper.read(view) for keeper in self.keepers()]
+                return frozenset().union(*live, *self._trash.views(view, boot_tag(liveness.boot_id())))
 
         return self.attachments.sweep(named, orphans, older_than_ms)
 

@@ -128,7 +128,7 @@ def _load_one(kind: SpoolKind[E], where: str, seq: int, candidates: list[str]) -
     if len(good) == 1:
         return good[0]
     if good:
-        path = os.path.join(where, sorted(candidates)[0])
+        path = os.path.join(where, min(candidates))
         raise _Unreadable(BadEntry(seq, path, CorruptRecord(path, f"{len(good)} files say that they are entry {seq}")))
     path = os.path.join(where, f"{seq:016d}-?")
     raise _Unreadable(bad[0] if bad else BadEntry(seq, path, CorruptRecord(path, "the entry's file is missing")))

@@ -31,6 +31,7 @@ _DIRECTORY_FLAGS = (
     os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_DIRECTORY", 0)
 )
 _MAX_WRITE = 1 << 30  # macOS refuses 2 GB in one call
+_COPIED_AT_ONCE = 1 << 20
 _NO_DIRECTORY_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF}
 _NO_LINKS = {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -240,6 +241,42 @@ class System:
                 self.unlink(src)
             except (BackendError, FileNotFoundError):
                 pass  # published all the same; the second name is a temporary file like others
+
+    def share(self, src: str, dst: str) -> bool:
+        """Gives a file that never changes a second name; `FileExistsError` if `dst` is taken. Whether it is a link.
+
+        Where the file system has no hard links, or no more of them for this file, it is copied and the copy flushed.
+        A failure may leave part of a copy: only for names in a folder that nothing relies on before this returns.
+        """
+        if not stat.S_ISREG(self.stat(src).st_mode):
+            raise not_regular(src)
+        try:
+            os.link(src, dst)
+        except (FileNotFoundError, FileExistsError):
+            raise
+        except OSError as error:
+            # Windows has an error of its own for a file with 1,023 links.
+            if error.errno not in _NO_LINKS and not platforms.WINDOWS:
+                raise backend_error("link", dst, error) from error
+        else:
+            return True
+        self._copy(src, dst)
+        return False
+
+    def _copy(self, src: str, dst: str) -> None:
+        source = self.open_read(src)
+        try:
+            copy = self.open_write(dst, True, True)
+            try:
+                at = 0
+                while piece := self.pread(source, _COPIED_AT_ONCE, at):
+                    self.pwrite_all(copy, piece, at)
+                    at += len(piece)
+                self.flush_file(copy)
+            finally:
+                self.close(copy)
+        finally:
+            self.close(source)
 
     def unlink(self, path: str) -> None:
         """Removes a file or a symlink itself; `FileNotFoundError` if there is none."""

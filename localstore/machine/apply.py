@@ -11,11 +11,12 @@ from typing import Any
 
 import orjson
 
+from ..contract.history import HeadMoveKind
 from ..contract.inputs import NextTurn, TurnInputState
 from ..contract.state import SessionCheckpoint
 from ..contract.values import EncodedJson, altered, encoded
 from . import events as ev
-from .encoding import load
+from .encoding import dump, load
 from .facts import (
     AttachmentFact,
     CommitFact,
@@ -179,10 +180,11 @@ def _committed(state: SessionState, recent: Recent, event: ev.Committed, at_ms: 
             EncodedJson(manifest),  # type: ignore[arg-type]
             event.turn_id,
             event.turn_commit_hash,
+            branch=state.current_branch,
         )
     )
     state.revision = event.revision
-    state.leaf_node_id = event.leaf_node_id
+    state.set_leaf(event.leaf_node_id)
     state.tombstone_count -= event.revived
     state.revived_count += event.revived
     state.dangling_count += len(event.dangling)
@@ -202,8 +204,40 @@ def _nodes_tombstoned(state: SessionState, recent: Recent, event: ev.NodesTombst
     for node_id in event.node_ids:
         recent.add(TombstoneFact(state.seq, node_id))
     state.tombstone_count += len(event.node_ids)
-    state.leaf_node_id = event.leaf_node_id
+    state.set_leaf(event.leaf_node_id)
     state.summary = event.summary
+
+
+def _head_moved(state: SessionState, recent: Recent, event: ev.HeadMoved, at_ms: int) -> None:
+    before = state.current_branch
+    recent.add(
+        CommitFact(
+            state.seq,
+            at_ms,
+            event.revision,
+            event.leaf_node_id,
+            state.leaf_node_id,
+            state.checkpoint_ref or "",
+            EncodedJson(dump(state.manifest)),  # type: ignore[arg-type]
+            move=event.move,
+            branch=event.branch,
+            previous_branch=before if event.move is HeadMoveKind.SWITCH else None,
+            undone_revision=event.undone_revision,
+        )
+    )
+    state.revision = event.revision
+    state.current_branch = event.branch
+    state.set_leaf(event.leaf_node_id)
+
+
+def _branch_created(state: SessionState, recent: Recent, event: ev.BranchCreated, at_ms: int) -> None:
+    state.branches[event.name] = event.leaf_node_id
+
+
+def _branch_dropped(state: SessionState, recent: Recent, event: ev.BranchDropped, at_ms: int) -> None:
+    state.branches.pop(event.name, None)
+    if state.current_branch == event.name:
+        state.current_branch = None
 
 
 def _attachments_written(state: SessionState, recent: Recent, event: ev.AttachmentsWritten, at_ms: int) -> None:
@@ -244,6 +278,9 @@ _APPLY: dict[type, Callable[[SessionState, Recent, Any, int], None]] = {
     ev.WorkRemoved: _work_removed,
     ev.Committed: _committed,
     ev.NodesTombstoned: _nodes_tombstoned,
+    ev.HeadMoved: _head_moved,
+    ev.BranchCreated: _branch_created,
+    ev.BranchDropped: _branch_dropped,
     ev.AttachmentsWritten: _attachments_written,
     ev.AttachmentsForgotten: _attachments_forgotten,
     ev.ValuesDropped: _values_dropped,

@@ -13,17 +13,31 @@ from .moment import Moment
 from .state import SessionState
 
 
-def find_row(archive: Archive, attachment_id: str) -> AttachmentManifestEntry | None:
+def row_of(state: SessionState, fact: AttachmentFact) -> AttachmentManifestEntry | None:
+    """The row that the newest fact of an attachment comes to, or `None` where it was forgotten.
+
+    Of a fork's parent the committed rows are the child's too; whether the others ever are is the parent's affair.
+    """
+    if fact.forgotten:
+        return None
+    if state.owns(fact.seq):
+        return fact.entry
+    return None if fact.entry.committed_at_epoch_ms is None else replace(fact.entry, session_id=state.session_id)
+
+
+def find_row(state: SessionState, archive: Archive, attachment_id: str) -> AttachmentManifestEntry | None:
     """The row, or `None` when there is none or it was forgotten."""
     fact = archive.find(f"a:{attachment_id}")
-    return fact.entry if isinstance(fact, AttachmentFact) and not fact.forgotten else None
+    return row_of(state, fact) if isinstance(fact, AttachmentFact) else None
 
 
-def stamped(archive: Archive, attachment_ids: tuple[str, ...], now_ms: int) -> tuple[AttachmentManifestEntry, ...]:
+def stamped(
+    state: SessionState, archive: Archive, attachment_ids: tuple[str, ...], now_ms: int
+) -> tuple[AttachmentManifestEntry, ...]:
     """The named rows that were not committed yet, stamped now; `InvalidCommit` for an id without a row."""
     rows = []
     for attachment_id in dict.fromkeys(attachment_ids):
-        row = find_row(archive, attachment_id)
+        row = find_row(state, archive, attachment_id)
         if row is None:
             raise InvalidCommit(f"attachment {attachment_id!r} has no manifest row; record its intent first")
         if row.committed_at_epoch_ms is None:
@@ -35,7 +49,7 @@ def record_intent(intent: AttachmentIntent) -> Decide[None]:
     """Write the row, unless there is one: what was committed stays committed."""
 
     def decide(state: SessionState, archive: Archive, moment: Moment) -> Decision[None]:
-        if find_row(archive, intent.attachment_id) is not None:
+        if find_row(state, archive, intent.attachment_id) is not None:
             return Decision((), None)
         entry = AttachmentManifestEntry(
             intent.attachment_id, intent.session_id, intent.canonical_uri, intent.intent_at_epoch_ms
@@ -49,7 +63,7 @@ def commit_refs(attachment_ids: tuple[str, ...]) -> Decide[None]:
     """Stamp the rows committed."""
 
     def decide(state: SessionState, archive: Archive, moment: Moment) -> Decision[None]:
-        rows = stamped(archive, attachment_ids, moment.now_ms)
+        rows = stamped(state, archive, attachment_ids, moment.now_ms)
         return Decision((AttachmentsWritten(rows),) if rows else (), None)
 
     return decide
@@ -69,7 +83,7 @@ def forget(attachment_id: str) -> Decide[None]:
     """Drop the row, committed or not."""
 
     def decide(state: SessionState, archive: Archive, moment: Moment) -> Decision[None]:
-        row = find_row(archive, attachment_id)
+        row = find_row(state, archive, attachment_id)
         return Decision(() if row is None else (AttachmentsForgotten((row,)),), None)
 
     return decide
@@ -94,7 +108,7 @@ def named_ids() -> View[frozenset[str]]:
         named: dict[str, bool] = {}
         for fact in archive.facts(AttachmentFact):
             if isinstance(fact, AttachmentFact):
-                named[fact.entry.attachment_id] = not fact.forgotten
+                named[fact.entry.attachment_id] = row_of(state, fact) is not None
         return frozenset(attachment_id for attachment_id, kept in named.items() if kept)
 
     return view

@@ -23,10 +23,10 @@ from ..contract.inputs import (
 )
 from .decision import Decide, Decision
 from .events import Event, InputsSettled
-from .facts import Archive, InputFact, StoredInput
+from .facts import Archive, StoredInput
 from .moment import Moment
 from .state import SessionState
-from .turn_inputs import current_record, find_by_source, find_stored, hydrated
+from .turn_inputs import current_record, find_by_source, find_stored, hydrated, settled
 
 
 def _target(state: SessionState, archive: Archive, target: PendingTurnInputCancelTarget) -> StoredInput | None:
@@ -97,7 +97,7 @@ def cancel_suffix(
         if first is None:
             return Decision((), SuffixAnchorNotFound(anchor))
         everything = [live.stored for live in state.inputs.values()]
-        everything += [fact.stored for fact in archive.facts(InputFact) if isinstance(fact, InputFact)]
+        everything += settled(state, archive)
         suffix = sorted(
             (stored for stored in everything if stored.record.enqueue_seq >= first.record.enqueue_seq),
             key=lambda stored: stored.record.enqueue_seq,

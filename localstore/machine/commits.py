@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ..contract.attachments import AttachmentManifestEntry
 from ..contract.checks import MAX_INTEGER
 from ..contract.commits import RuntimeCommit, RuntimeCommitResult
 from ..contract.errors import (
@@ -70,7 +69,7 @@ def commit(request: RuntimeCommit) -> Decide[RuntimeCommitResult]:
         values = _Values(state, archive)
         manifest = _manifest(request, values)
         frames = tuple([_stored_frame(frame, values) for frame in request.agent_frames])
-        rows = _committed_rows(archive, request, moment)
+        rows = stamped(state, archive, request.committed_attachment_ids, moment.now_ms)
         usage = _ledger(state, request)
         committed = _committed(state, request, step, manifest, frames, values, usage)
         events = (
@@ -93,7 +92,7 @@ def _stored_turn(state: SessionState, archive: Archive, request: RuntimeCommit) 
     if stamp.session_id != request.session_id:
         raise RuntimeTurnCommitConflict(request.session_id, stamp.turn_id)
     fact = archive.find(f"t:{stamp.turn_id}")
-    if not isinstance(fact, CommitFact):
+    if not isinstance(fact, CommitFact) or not state.owns(fact.seq):
         return None
     if fact.turn_commit_hash != stamp.turn_commit_hash:
         raise RuntimeTurnCommitConflict(request.session_id, stamp.turn_id)
@@ -163,10 +162,6 @@ def _stored_frame(frame: AgentFrameRecord, values: _Values) -> AgentFrameRecord:
         return frame
     ref = values.put(frame.execution_state_snapshot)
     return replace(frame, execution_state_ref=ref, execution_state_snapshot=None)
-
-
-def _committed_rows(archive: Archive, request: RuntimeCommit, moment: Moment) -> tuple[AttachmentManifestEntry, ...]:
-    return stamped(archive, request.committed_attachment_ids, moment.now_ms)
 
 
 def _ledger(state: SessionState, request: RuntimeCommit) -> tuple[TokenLedgerEntry, ...]:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from ..contract.attachments import AttachmentManifestEntry
 from ..contract.graph import SessionNodeRecord
+from ..contract.history import HeadMoveKind
 from ..contract.inputs import TurnInputState
 from ..contract.leases import SessionExecutionLease
 from ..contract.sessions import SessionMeta
@@ -154,6 +155,28 @@ class NodesTombstoned:
 
 
 @dataclass(slots=True)
+class HeadMoved:
+    """The head's leaf moved without a commit of a turn, and `branch` is current now."""
+
+    revision: int
+    leaf_node_id: str | None
+    move: HeadMoveKind
+    branch: str | None = None
+    undone_revision: int | None = None
+
+
+@dataclass(slots=True)
+class BranchCreated:
+    name: str
+    leaf_node_id: str | None
+
+
+@dataclass(slots=True)
+class BranchDropped:
+    name: str
+
+
+@dataclass(slots=True)
 class AttachmentsWritten:
     """Rows of the attachment manifest are new or newly stamped: `new` of them were not there before."""
 
@@ -189,6 +212,9 @@ Event: TypeAlias = (
     | WorkRemoved
     | Committed
     | NodesTombstoned
+    | HeadMoved
+    | BranchCreated
+    | BranchDropped
     | AttachmentsWritten
     | AttachmentsForgotten
     | ValuesDropped

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias
 from ..contract.attachments import AttachmentManifestEntry
 from ..contract.feed import ChangeKind
 from ..contract.graph import SessionNodeRecord
+from ..contract.history import HeadMoveKind
 from ..contract.inputs import PendingTurnInput, TurnInputIngress
 from ..contract.state import BlobRef
 from ..contract.values import JsonObject, held
@@ -64,7 +65,11 @@ class DanglingFact:
 @held(manifest="object")
 @dataclass(slots=True)
 class CommitFact:
-    """The head moved; with the stamp and result of the turn, if it had one. `manifest` is kept encoded."""
+    """The head moved; with the stamp and result of the turn, if it had one. `manifest` is kept encoded.
+
+    `branch` was current since, and `previous_branch` before a switch. `undone_revision` is of the move that an undo
+    took back.
+    """
 
     seq: int
     at_ms: int
@@ -75,6 +80,10 @@ class CommitFact:
     manifest: JsonObject
     turn_id: str | None = None
     turn_commit_hash: str | None = None
+    move: HeadMoveKind = HeadMoveKind.COMMIT
+    branch: str | None = None
+    previous_branch: str | None = None
+    undone_revision: int | None = None
 
     def keys(self) -> tuple[str, ...]:
         own = f"r:{self.revision}"

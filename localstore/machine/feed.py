@@ -25,7 +25,7 @@ def trace(seq: int, mark: str, at_ms: int, events: Iterable[ev.Event]) -> Trace:
 
 def _traced(event: ev.Event) -> TracedChange:
     kind, ids = _DESCRIBE[type(event)](event)
-    return TracedChange(kind, ids, event.revision if isinstance(event, ev.Committed) else None)
+    return TracedChange(kind, ids, event.revision if isinstance(event, ev.Committed | ev.HeadMoved) else None)
 
 
 def _settled(event: ev.InputsSettled) -> tuple[ChangeKind, tuple[str, ...]]:
@@ -44,6 +44,9 @@ def _rows(entries: tuple[AttachmentManifestEntry, ...]) -> tuple[str, ...]:
 _DESCRIBE: dict[type, Callable[[Any], tuple[ChangeKind, tuple[str, ...]]]] = {
     ev.Committed: lambda event: (ChangeKind.COMMITTED, tuple([node.node_id for node in event.nodes])),
     ev.NodesTombstoned: lambda event: (ChangeKind.NODES_TOMBSTONED, event.node_ids),
+    ev.HeadMoved: lambda event: (ChangeKind.HEAD_MOVED, () if event.leaf_node_id is None else (event.leaf_node_id,)),
+    ev.BranchCreated: lambda event: (ChangeKind.BRANCHES_CHANGED, (event.name,)),
+    ev.BranchDropped: lambda event: (ChangeKind.BRANCHES_CHANGED, (event.name,)),
     ev.InputEnqueued: lambda event: (ChangeKind.INPUT_ENQUEUED, (event.stored.record.input_id,)),
     ev.InputsClaimed: lambda event: (ChangeKind.INPUTS_CLAIMED, event.input_ids),
     ev.InputsReleased: lambda event: (ChangeKind.INPUTS_RELEASED, event.input_ids),
@@ -80,7 +83,8 @@ def changes(since: str | None, limit: int | None = None) -> View[ChangeBatch]:
     """The changes after `since` (from the oldest that is kept, where it is `None`), of at most `limit` calls."""
 
     def view(state: SessionState, archive: Archive, moment: Moment) -> ChangeBatch:
-        after, mark = (-1, "") if since is None else _parse(state, since)
+        # What was before a fork is the parent's to tell.
+        after, mark = (state.inherited_seq + 1, "") if since is None else _parse(state, since)
         traces = list(_traces(archive, after))
         if since is not None:
             traces = _behind(since, after, mark, state, traces)

@@ -76,17 +76,25 @@ class Summary:
 
 @dataclass(slots=True)
 class SessionState:
-    """One session. `seq` is the last applied record; `floor_seq` the record that replaced the whole graph last."""
+    """One session. `seq` is the last applied record; `floor_seq` the record that replaced the whole graph last.
+
+    Records up to `inherited_seq` were the parent's of a forked session: it shares their nodes, values and committed
+    attachment rows, while their turn stamps, inputs and moves of the head are not its own.
+    """
 
     session_id: str
     incarnation: str = ""
     seq: int = 0
+    inherited_seq: int = 0
     meta: SessionMeta | None = None
     created_at_ms: int = 0
     updated_at_ms: int = 0
 
     revision: int = 0
     leaf_node_id: str | None = None
+    branches: dict[str, str | None] = field(default_factory=dict)
+    """The leaf of each branch; that of the current one is the head's."""
+    current_branch: str | None = None
     config: PersistedSessionConfig = field(default_factory=PersistedSessionConfig)
     frames: tuple[AgentFrameRecord, ...] = ()
     current_frame_id: str | None = None
@@ -124,6 +132,16 @@ class SessionState:
     def exists(self) -> bool:
         """False for the stand-in of a session that was never made."""
         return bool(self.incarnation)
+
+    def owns(self, seq: int) -> bool:
+        """Whether the record is this session's, and not of the one that it was forked from."""
+        return seq > self.inherited_seq
+
+    def set_leaf(self, leaf_node_id: str | None) -> None:
+        """Move the head's leaf, which the current branch follows."""
+        self.leaf_node_id = leaf_node_id
+        if self.current_branch is not None:
+            self.branches[self.current_branch] = leaf_node_id
 
     def next_lease_fencing(self, boot_id: str) -> int:
         """The fencing token of the next lease.

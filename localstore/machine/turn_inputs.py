@@ -29,7 +29,7 @@ from ..contract.leases import LeaseOwnerIdentity, SessionExecutionLeaseFence
 from ..contract.values import altered
 from .decision import Decide, Decision, View
 from .events import InputEnqueued, InputsClaimed, InputsDeferred, InputsReleased, Value
-from .facts import Archive, InputFact, StoredInput, ValueFact
+from .facts import Archive, CommitFact, InputFact, StoredInput, ValueFact
 from .leases import require_lease
 from .moment import Moment
 from .state import HeldClaim, LiveInput, SessionState
@@ -63,7 +63,7 @@ def find_stored(state: SessionState, archive: Archive, input_id: str) -> StoredI
     if live is not None:
         return live.stored
     fact = archive.find(f"i:{input_id}")
-    return fact.stored if isinstance(fact, InputFact) else None
+    return fact.stored if isinstance(fact, InputFact) and state.owns(fact.seq) else None
 
 
 def find_by_source(state: SessionState, archive: Archive, source_key: str) -> StoredInput | None:
@@ -72,7 +72,18 @@ def find_by_source(state: SessionState, archive: Archive, source_key: str) -> St
     if input_id is not None:
         return state.inputs[input_id].stored
     fact = archive.find(f"s:{source_key}")
-    return fact.stored if isinstance(fact, InputFact) else None
+    return fact.stored if isinstance(fact, InputFact) and state.owns(fact.seq) else None
+
+
+def settled(state: SessionState, archive: Archive) -> Iterable[StoredInput]:
+    """The session's completed and cancelled inputs, as far as no vacuum removed them."""
+    return (fact.stored for fact in archive.facts(InputFact) if isinstance(fact, InputFact) and state.owns(fact.seq))
+
+
+def is_stamped(state: SessionState, archive: Archive, turn_id: str) -> bool:
+    """Whether the turn was committed in this session."""
+    fact = archive.find(f"t:{turn_id}")
+    return isinstance(fact, CommitFact) and state.owns(fact.seq)
 
 
 def enqueue(draft: PendingTurnInputDraft) -> Decide[PendingTurnInput]:
@@ -106,7 +117,7 @@ def enqueue(draft: PendingTurnInputDraft) -> Decide[PendingTurnInput]:
             record = stored.record if live is None else current_record(live, moment)
             return Decision((), hydrated(record, stored, archive))
         ingress = draft.ingress
-        if isinstance(ingress, ActiveTurn) and archive.find(f"t:{ingress.turn_id}") is not None:
+        if isinstance(ingress, ActiveTurn) and is_stamped(state, archive, ingress.turn_id):
             ingress = NextTurn()
         record = PendingTurnInput(
             draft.input_id or moment.new_id(),

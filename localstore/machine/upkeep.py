@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..contract.errors import SessionBindingMismatch
 from ..contract.sessions import GcReport, SessionMeta, VacuumReport
 from ..contract.state import BlobRef
-from . import feed, graphs, summaries
+from . import attachments, feed, graphs, summaries, turn_inputs
 from .decision import Decide, Decision, View
 from .events import MetaSaved, NodesTombstoned, ValuesDropped
 from .facts import (
@@ -65,8 +65,8 @@ def tombstone(node_ids: tuple[str, ...]) -> Decide[None]:
 def vacuumed(state: SessionState, archive: Archive) -> Iterator[Fact]:
     """The facts that a vacuum keeps, oldest first.
 
-    Hidden, replaced and superseded nodes go, and settled inputs. What a removed node leaves is the note that its id may
-    be a parent somewhere: committing it again could close a cycle.
+    Hidden, replaced and superseded nodes go, and settled inputs, also those of a fork's parent. What a removed node
+    leaves is the note that its id may be a parent somewhere: committing it again could close a cycle.
     """
     newest: dict[str, int] = {}
     for fact in archive.facts(NodeFact, TombstoneFact, DanglingFact, ValueFact, ValueDroppedFact, AttachmentFact):
@@ -81,9 +81,9 @@ def vacuumed(state: SessionState, archive: Archive) -> Iterator[Fact]:
         elif isinstance(fact, NodeFact | TombstoneFact):
             if fact.seq >= state.floor_seq:
                 yield fact if isinstance(fact, NodeFact) else DanglingFact(fact.seq, fact.node_id)
-        elif not isinstance(fact, AttachmentFact) or not fact.forgotten:
+        elif not isinstance(fact, AttachmentFact) or attachments.row_of(state, fact) is not None:
             yield fact
-    traces = feed.kept_traces(archive)
+    traces = tuple([each for each in feed.kept_traces(archive) if state.owns(each.seq)])
     if traces:
         yield TraceFact(traces[-1].seq, traces)
 
@@ -92,7 +92,7 @@ def roots(state: SessionState, archive: Archive) -> set[BlobRef]:
     """The head's manifest, the refs of its frames, and the images of every stored input."""
     found = {frame.execution_state_ref for frame in state.frames} | {state.checkpoint_ref}
     stored = [live.stored for live in state.inputs.values()]
-    stored += [fact.stored for fact in archive.facts(InputFact) if isinstance(fact, InputFact)]
+    stored += turn_inputs.settled(state, archive)
     found |= {ref for item in stored for _, ref in item.images}
     return {ref for ref in found if ref is not None}
 
@@ -131,15 +131,6 @@ def collect() -> Decide[GcReport]:
         return Decision(events, GcReport(len(found), len(stored) - len(dead), len(dead)))
 
     return decide
-
-
-def commit_log() -> View[tuple[CommitFact, ...]]:
-    """Every head move, oldest first."""
-
-    def view(state: SessionState, archive: Archive, moment: Moment) -> tuple[CommitFact, ...]:
-        return tuple(fact for fact in archive.facts(CommitFact) if isinstance(fact, CommitFact))
-
-    return view
 
 
 def vacuum_report(state: SessionState) -> VacuumReport:

@@ -6,7 +6,6 @@ from .cases.attachments import (
     TestCommittedAttachments,
     TestIntentForAnotherSession,
     TestSessionScopedStore,
-    TestSweep,
 )
 from .cases.badinput import TestArguments, TestExtremes, TestStoreArguments
 from .cases.cancels import TestCancellingASuffix, TestCancellingOne, TestCancellingSeveral
@@ -38,7 +37,8 @@ from .cases.reclaims import TestReclaimingFromTheDead, TestReclaimingFromTheLivi
 from .cases.replays import TestReplay, TestReplayOfQueues, TestStampConflict
 from .cases.sessions import TestCreateSession, TestDeleteSession, TestOpenSession, TestSessionMeta
 from .cases.stranded import TestDeferringOrphans, TestNextTurnIsNotStranded, TestNothingIsStranded
-from .cases.summaries import TestActivityOfAttachments, TestListOrder, TestSummary
+from .cases.summaries import TestActivityOfAttachments, TestListOrder, TestNoActivity, TestSummary
+from .cases.sweep import TestSweep
 from .cases.upkeep import TestCollectionOfImages, TestGarbageCollection, TestTombstones, TestVacuum
 from .cases.wallclock import TestSteppedWallClock
 from .cases.work import (
@@ -119,6 +119,7 @@ __all__ = [
     "TestLoadSession",
     "TestManyHandles",
     "TestNextTurnIsNotStranded",
+    "TestNoActivity",
     "TestNothingIsStranded",
     "TestOpenSession",
     "TestOrderOfChecks",

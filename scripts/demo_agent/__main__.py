@@ -71,7 +71,7 @@ def demonstrate(transcript: Path, root: Path) -> Outcome:
     judge(outcome, director.recording)
     heading("9. Is it what the recording says?")
     for holds, what in outcome.judgement:
-        step(f"{'yes' if holds else 'NO '}  {what}")
+        step(what, after="yes  " if holds else "NO   ")
     tell(f"\nThat took {time.monotonic() - began:.1f} seconds.")
     return outcome
 

@@ -7,8 +7,18 @@ from typing import Any
 
 import orjson
 
-from localstore import FullGraph, LeaseOwnerIdentity, LocalProcess, LocalStore, TokenUsage
-from localstore import liveness
+from localstore import (
+    FullGraph,
+    LeaseOwnerIdentity,
+    LocalProcess,
+    LocalStore,
+    PersistedSessionRead,
+    SessionReadScope,
+    SessionStore,
+    TokenUsage,
+    liveness,
+)
+from localstore.cli.app import build_app
 from localstore.importers import read_transcript_file
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -44,14 +54,25 @@ def claude_line(uuid: str, parent: str | None, text: str, role: str = "user", **
     }
 
 
+def opened(store: LocalStore, session_id: str) -> SessionStore:
+    """The session, which must exist."""
+    session = store.open_session(session_id)
+    assert session is not None
+    return session
+
+
+def loaded(session: SessionStore, scope: SessionReadScope = FullGraph()) -> PersistedSessionRead:
+    """What is loaded of a session, which must have a commit."""
+    read = session.load_session(scope)
+    assert read is not None
+    return read
+
+
 def content(root: Path, session_id: str) -> dict[str, Any]:
     """Everything of a session that an import makes, but for commits and ids that are made up."""
     with LocalStore(root) as store:
-        session = store.open_session(session_id)
-        assert session is not None
-        read = session.load_session(FullGraph())
-        if read is None:
-            return {}
+        session = opened(store, session_id)
+        read = loaded(session)
         return {
             "nodes": read.graph.nodes,
             "leaf": read.graph.leaf_node_id,
@@ -87,6 +108,19 @@ def dead_owner(owner_id: str = "worker") -> LeaseOwnerIdentity:
         start = liveness.process_start(child.pid)
     assert start is not None
     return LeaseOwnerIdentity(owner_id, "1", LocalProcess(own.host_id, own.boot_id, child.pid, start))
+
+
+def pid_of(owner: LeaseOwnerIdentity) -> int:
+    """The pid of an owner that is, or was, a process of this machine."""
+    assert isinstance(owner.liveness, LocalProcess)
+    return owner.liveness.pid
+
+
+def commands() -> list[str]:
+    """The names of all commands."""
+    groups = [group.typer_instance for group in build_app(rich=False).registered_groups]
+    found = [command.name for group in groups if group is not None for command in group.registered_commands]
+    return sorted(filter(None, found))
 
 
 def tree(root: Path) -> dict[str, bytes | None]:

@@ -2,15 +2,28 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import orjson
 import pytest
 
-from localstore import FullGraph, LeaseOwnerIdentity, LocalStore
+from localstore import LeaseOwnerIdentity, LocalStore
 from localstore.cli import ExitCode
+from localstore.cli.importing import import_file
+from localstore.disk import names
 from localstore.importers import original_record, read_transcript_file
-from tests.cli.sample import DEMO, DEMO_ID, REPOSITORY, TRANSCRIPTS, claude_line, content, tree, usage_of, write_lines
+from tests.cli.sample import (
+    DEMO,
+    DEMO_ID,
+    REPOSITORY,
+    TRANSCRIPTS,
+    claude_line,
+    content,
+    loaded,
+    opened,
+    tree,
+    usage_of,
+    write_lines,
+)
 
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.name)
@@ -19,8 +32,7 @@ def test_a_transcript_comes_back_as_it_was(run, root, path):
     result = run("import", path, "--json")
     assert result.code == ExitCode.OK
     with LocalStore(root) as store:
-        session = store.open_session(transcript.session_id)
-        read = session.load_session(FullGraph())
+        read = loaded(opened(store, transcript.session_id))
     nodes = read.graph.nodes
     assert [node.node_id for node in nodes] == [entry.entry_id for entry in transcript.entries]
     assert [node.parent_node_id for node in nodes] == [entry.parent_id for entry in transcript.entries]
@@ -180,8 +192,7 @@ def test_a_session_that_somebody_works_on_is_left_alone(run, root, tmp_path):
     write_lines(path, claude_line("a", None, "one"), claude_line("b", "a", "two"))
     holder = LeaseOwnerIdentity.local_process("somebody", "1")
     with LocalStore(root) as store:
-        session = store.open_session("claude-session")
-        assert session is not None
+        session = opened(store, "claude-session")
         session.try_claim_session_execution_lease("claude-session", holder, 60_000)
         result = run("import", path, DEMO)
         assert result.code == ExitCode.FINDINGS
@@ -236,8 +247,6 @@ import_file(LocalStore({str(root)!r}), Path({str(DEMO)!r}))
     assert (report["commit_count"], report["error"]) == (1, None)
     alone = tmp_path / "alone"
     with LocalStore(alone) as store:
-        from localstore.cli.importing import import_file
-
         import_file(store, DEMO)
     assert content(root, DEMO_ID) == content(alone, DEMO_ID)
 
@@ -245,5 +254,4 @@ import_file(LocalStore({str(root)!r}), Path({str(DEMO)!r}))
 def test_the_store_is_made_where_there_is_none(run, root):
     run("import", DEMO)
     assert root.is_dir()
-    journals = [path for path in Path(root).rglob("*.journal")]
-    assert journals == []
+    assert not [path for path in root.rglob("*") if names.parse_journal(path.name) is not None]

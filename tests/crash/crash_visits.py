@@ -16,7 +16,7 @@ from typing import Any
 from unittest import mock
 
 from localstore import Durability, LocalStore, SessionStore, StoreError
-from localstore.disk import fold, housekeeping, journal, keeper, names
+from localstore.disk import fold, housekeeping, journal, keeper, leftovers, names
 from localstore.testing import START_MS, ManualClock, append_commit, next_input, node, owner, stamped, wake
 from tests.crash.crash_disk import Disk, Tree
 from tests.crash.crash_kernel import Entry, Kernel
@@ -43,9 +43,9 @@ class Setting:
     grace_s: float = 60.0
 
     @contextmanager
-    def installed(self) -> Iterator[None]:
+    def installed(self, first_name: int = 0) -> Iterator[None]:
         """Views follow in the call itself, so that one thread makes all system calls; names are the same in each run."""
-        count = iter(range(1 << 30))
+        count = iter(range(first_name, 1 << 60))
         with ExitStack() as stack:
             for module, name, value in (
                 (keeper, "FOLD_BYTES", self.fold_bytes),
@@ -183,7 +183,8 @@ class Judge:
     def _open(self, root: str, power_cut: bool) -> Recovery:
         recovery = Recovery()
         with ExitStack() as stack:
-            stack.enter_context(self._setting.installed())
+            stack.enter_context(self._setting.installed(1 << 40))
+            stack.enter_context(mock.patch.object(leftovers, "STALE_S", -1))
             if power_cut:
                 stack.enter_context(mock.patch("localstore.liveness.boot_id", lambda: NEXT_BOOT))
             try:

@@ -144,10 +144,12 @@ OWN = [
     (names.aside(names.attachment(SHA)), False, Place.ATTACHMENT_SHARD, EntryKind.ATTACHMENT_ASIDE),
     (names.aside(names.attachment_row(SHA)), False, Place.ATTACHMENT_SHARD, EntryKind.ATTACHMENT_ASIDE),
     (names.session_dirname("A session"), True, Place.SESSIONS, EntryKind.SESSION),
-    (names.trashed(names.session_dirname("A session")), True, Place.TRASH, EntryKind.TRASHED),
+    (names.TRASH_LOCK, False, Place.TRASH, EntryKind.TRASH_LOCK),
+    (names.trashed(names.session_dirname("A session"), 1_767_225_600_000), True, Place.TRASH, EntryKind.TRASHED),
     (names.META, False, Place.SESSION, EntryKind.META),
     (names.HEAD, False, Place.SESSION, EntryKind.HEAD),
     (names.LEASE, False, Place.SESSION, EntryKind.LEASE),
+    (names.RECEIPT, False, Place.SESSION, EntryKind.RECEIPT),
     (names.LOCK, False, Place.SESSION, EntryKind.LOCK),
     (names.NODES, True, Place.SESSION, EntryKind.NODES),
     (names.BLOBS, True, Place.SESSION, EntryKind.BLOBS),
@@ -212,9 +214,26 @@ def test_what_others_leave_in_a_folder_is_foreign(name):
         assert classify(name, True, place) is EntryKind.FOREIGN
 
 
-def test_temporary_and_trashed_names_never_repeat():
+def test_temporary_names_never_repeat():
     assert len({names.temporary("head.json") for _ in range(100)}) == 100
-    assert len({names.trashed("a-0123456789abcdef") for _ in range(100)}) == 100
+
+
+@given(any_text, st.integers(0, names.MAX_SEQ))
+def test_names_in_the_trash_tell_the_session_and_when_it_was_deleted(session_id, at_ms):
+    dirname = names.session_dirname(session_id)
+    assert names.parse_trashed(names.trashed(dirname, at_ms)) == (dirname, at_ms)
+    assert names.parse_trashed(dirname) is None
+    with pytest.raises(InvalidArgument):
+        names.trashed(dirname, names.MAX_SEQ + 1)
+
+
+@given(any_text, any_text)
+def test_a_folder_tells_whose_it_can_be(session_id, other):
+    dirname = names.session_dirname(session_id)
+    for name in (dirname, names.trashed(dirname, 7), names.temporary(dirname)):
+        assert names.belongs_to(name, session_id)
+        assert names.belongs_to(name, other) == (session_id == other)
+    assert names.belongs_to("a copy of it", session_id)
 
 
 @pytest.mark.parametrize("name", [names.attachment(SHA), names.attachment_row(SHA)])

@@ -17,18 +17,14 @@ from .look import Look
 
 _FOLDERS: Final = {
     EntryKind.ATTACHMENTS: Place.ATTACHMENTS,
-    EntryKind.TRASH: Place.TRASH,
-    EntryKind.SESSIONS: Place.SESSIONS,
     EntryKind.ATTACHMENT_SHARD: Place.ATTACHMENT_SHARD,
-    EntryKind.SESSION: Place.SESSION,
     EntryKind.NODES: Place.NODES,
     EntryKind.BLOBS: Place.BLOBS,
     EntryKind.INPUTS: Place.INPUTS,
     EntryKind.WORK: Place.WORK,
     EntryKind.QUARANTINE: Place.QUARANTINE,
-    EntryKind.TRASHED: None,
 }
-"""The kinds of entries that are folders, and what their entries are judged by."""
+"""Folders that are looked into, and what their entries are judged by; sessions and the trash are looked at apart."""
 
 
 def check_folder(look: Look, folder: str, place: Place) -> dict[str, EntryKind]:
@@ -50,7 +46,7 @@ def check_folder(look: Look, folder: str, place: Place) -> dict[str, EntryKind]:
             continue
         kinds[name] = kind
         inner = _FOLDERS.get(kind)
-        if inner not in {None, Place.SESSIONS, Place.SESSION} and is_folder:
+        if inner is not None and is_folder:
             check_folder(look, os.path.join(folder, name), inner)
     return kinds
 
@@ -84,8 +80,6 @@ def _check_entry(look: Look, path: str, is_folder: bool, place: Place) -> EntryK
     if kind is EntryKind.TEMPORARY:
         look.info("leftover", path, "somebody is making it, or died doing so; nobody relies on it")
         return None
-    if kind is EntryKind.TRASHED:
-        look.info("leftover", path, "a deleted session whose removal was interrupted")
     return kind
 
 

@@ -50,9 +50,8 @@ def check_node_files(look: Look, head: Head) -> NodeFiles:
             look.error("file_order", look.path(names.HEAD), f"the records of node file {ref.name} are out of order")
         last = ref.last_seq
         path = look.path(names.NODES, names.node_file(ref.name))
-        raw = look.read(path, ref.size)
+        raw = _read(look, path, ref)
         if raw is None:
-            _check_presence(look, path, ref)
             found.complete = False
             continue
         one = _OneFile(look, path, ref, raw)
@@ -60,9 +59,9 @@ def check_node_files(look: Look, head: Head) -> NodeFiles:
         one.check_lines(found.counts)
         one.check_index()
         found.copies = (*one.copy_of_head(), *found.copies)
+        found.complete = found.complete and one.is_complete
         if one.stretches:
             damaged.append(_Damaged(path, one))
-            found.complete = found.complete and one.is_complete
     known = _known_ids(found.counts, head)
     for each in damaged:
         each.report(look, known)
@@ -70,11 +69,14 @@ def check_node_files(look: Look, head: Head) -> NodeFiles:
     return found
 
 
-def _check_presence(look: Look, path: str, ref: NodeFileRef) -> None:
-    """A node file that the head relies on is there."""
-    if not look.findings or look.findings[-1].path != path:
-        message = f"the node file with the records {ref.first_seq} to {ref.last_seq} is missing or cannot be read"
+def _read(look: Look, path: str, ref: NodeFileRef) -> bytes | None:
+    """The bytes of a node file that the head relies on, which is there."""
+    before = len(look.findings)
+    raw = look.read(path, ref.size)
+    if raw is None and len(look.findings) == before:
+        message = f"the node file with the records {ref.first_seq} to {ref.last_seq} is missing"
         look.error("node_file_missing", path, message, f"put it back from a copy, or {REPAIR}")
+    return raw
 
 
 def _known_ids(counts: Recount, head: Head) -> dict[int, str]:
@@ -97,7 +99,6 @@ class _OneFile:
         self._own = [(at, line) for at, line in good if line.startswith(b'"kind":"file.', BODY_AT)]
         own = {at for at, _ in self._own}
         self._records = [(at, line) for at, line in good if at not in own]
-        self.entries: list[keyindex.Entry] | None = None
         self.hashes: dict[int, list[int]] = {}
         self._wanted: dict[int, tuple[int, int]] = {}
         self._pairs: set[tuple[int, int, int]] = set()
@@ -171,14 +172,14 @@ class _OneFile:
             file.close()
 
     def _compare(self, file: NodeFile) -> None:
-        for hashed, entry in _hashed(file):
+        for hashed, entry in list(_hashed(file)):
             self.hashes.setdefault(entry[0], []).append(hashed)
             if self.is_complete and (hashed, *entry) not in self._pairs:
                 self._look.error("damaged_index", self._path, f"the index points to offset {entry[0]} for no key of it")
         if not self.is_complete:
             return
         for hashed, wanted in self._wanted.items():
-            if not file.find(hashed)[:1] == [wanted]:
+            if file.find(hashed)[:1] != [wanted]:
                 message = f"the index does not find the newest line of a key, at offset {wanted[0]}"
                 self._look.error("damaged_index", self._path, message)
         if file.count != len(self._records):
@@ -241,5 +242,3 @@ def _text(quoted: bytes) -> str | None:
     except orjson.JSONDecodeError:
         return None
     return found if isinstance(found, str) else None
-
-

@@ -26,15 +26,29 @@ from ...machine.summaries import MAX_FIRST_MESSAGE, user_text
 class Counted(Protocol):
     """What head and state both say."""
 
-    revision: int
-    floor_seq: int
-    leaf_node_id: str | None
-    summary: Summary
-    tombstone_count: int
-    revived_count: int
-    dangling_count: int
-    settled_input_count: int
-    attachment_row_count: int
+    @property
+    def inherited_seq(self) -> int: ...
+
+    @property
+    def floor_seq(self) -> int: ...
+
+    @property
+    def summary(self) -> Summary: ...
+
+    @property
+    def tombstone_count(self) -> int: ...
+
+    @property
+    def revived_count(self) -> int: ...
+
+    @property
+    def dangling_count(self) -> int: ...
+
+    @property
+    def settled_input_count(self) -> int: ...
+
+    @property
+    def attachment_row_count(self) -> int: ...
 
 
 @dataclass(slots=True)
@@ -52,8 +66,9 @@ class Recount:
     nodes: dict[str, _Node] = field(default_factory=dict)
     revisions: set[int] = field(default_factory=set)
     dangling: set[str] = field(default_factory=set)
+    parents: set[str] = field(default_factory=set)
     inputs: dict[str, InputFact] = field(default_factory=dict)
-    rows: dict[str, AttachmentManifestEntry] = field(default_factory=dict)
+    attachments: dict[str, AttachmentFact] = field(default_factory=dict)
     values: dict[str, bool] = field(default_factory=dict)
     """The refs that are stored, and whether as a blob."""
 
@@ -62,6 +77,8 @@ class Recount:
         if isinstance(fact, NodeFact):
             self._note(fact.node.node_id, fact.seq, True)
             self.nodes[fact.node.node_id].user_text = _user_text(fact)
+            if fact.node.parent_node_id is not None:
+                self.parents.add(fact.node.parent_node_id)
         elif isinstance(fact, TombstoneFact):
             self._note(fact.node_id, fact.seq, False)
         elif isinstance(fact, CommitFact):
@@ -71,9 +88,7 @@ class Recount:
         elif isinstance(fact, InputFact):
             self.inputs[fact.stored.record.input_id] = fact
         elif isinstance(fact, AttachmentFact):
-            self.rows.pop(fact.entry.attachment_id, None)
-            if not fact.forgotten:
-                self.rows[fact.entry.attachment_id] = fact.entry
+            self.attachments[fact.entry.attachment_id] = fact
         elif isinstance(fact, ValueFact):
             self.values[fact.ref] = is_blob
         elif isinstance(fact, ValueDroppedFact):
@@ -106,6 +121,15 @@ class Recount:
                     first_id, first = node_id, node.user_text[:MAX_FIRST_MESSAGE]
         return Summary(count, users, first_id, first)
 
+    def rows(self, inherited_seq: int) -> list[AttachmentManifestEntry]:
+        """The rows of the attachment manifest: of a fork's parent, the committed ones."""
+        kept = (fact for fact in self.attachments.values() if not fact.forgotten)
+        return [fact.entry for fact in kept if fact.seq > inherited_seq or fact.entry.committed_at_epoch_ms is not None]
+
+    def settled(self, inherited_seq: int) -> list[InputFact]:
+        """The settled inputs that are the session's own."""
+        return [fact for fact in self.inputs.values() if fact.seq > inherited_seq]
+
     def hidden(self, floor_seq: int) -> int:
         """How many nodes are hidden."""
         return sum(not node.times[-1][1] and node.times[-1][0] >= floor_seq for node in self.nodes.values())
@@ -120,13 +144,13 @@ class Recount:
 
     def differences(self, said: Counted) -> Iterator[str]:
         """What `said` says otherwise, a sentence each."""
-        floor = said.floor_seq
+        floor, inherited = said.floor_seq, said.inherited_seq
         counted = (
             ("summary", said.summary, self.summary(floor)),
             ("tombstone_count", said.tombstone_count, self.hidden(floor)),
             ("revived_count", said.revived_count, self.revived(floor)),
-            ("settled_input_count", said.settled_input_count, len(self.inputs)),
-            ("attachment_row_count", said.attachment_row_count, len(self.rows)),
+            ("settled_input_count", said.settled_input_count, len(self.settled(inherited))),
+            ("attachment_row_count", said.attachment_row_count, len(self.rows(inherited))),
         )
         for name, says, found in counted:
             if says != found:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from ... import (
@@ -84,6 +87,49 @@ class TestResult(Conformance):
         read = world.read()
         assert read.config == PersistedSessionConfig()
         assert (read.agent_frames, read.current_agent_frame_id) == ((frame("f3"),), None)
+
+    @pytest.mark.parametrize(
+        "config",
+        [PersistedSessionConfig("other", {"m": 1}), PersistedSessionConfig("p", {"m": 2}), PersistedSessionConfig()],
+        ids=["provider", "model", "both"],
+    )
+    def test_replaces_any_part_of_the_config(self, world: World, config: PersistedSessionConfig) -> None:
+        """The config of the last commit counts, in whatever it differs from the one before."""
+        world.settle(append_commit(node("a"), config=PersistedSessionConfig("p", {"m": 1})))
+        for _ in range(2):
+            world.settle(unchanged_commit("a", config=config))
+            assert world.read().config == config
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"status": "done"},
+            {"reason": "why"},
+            {"caused_by": {"x": 1}},
+            {"assignment": {"x": 1}},
+            {"protocol_turn_options": {"x": 1}},
+            {"previous_frame_id": "f0"},
+            {"created_at": "2026-01-01T00:00:00Z"},
+            {"execution_state_snapshot": b"other"},
+        ],
+        ids=lambda change: next(iter(change)),
+    )
+    def test_replaces_any_part_of_a_frame(self, world: World, change: dict[str, Any]) -> None:
+        """The frames of the last commit count, in whatever they differ from the ones before."""
+        first = frame("f1", execution_state_snapshot=b"state")
+        world.settle(append_commit(node("a"), agent_frames=(first,)))
+        changed = replace(first, **change)
+        world.settle(unchanged_commit("a", agent_frames=(changed,)))
+        (found,) = world.read().agent_frames
+        assert replace(found, execution_state_ref=None) == changed
+
+    def test_replaces_the_current_frame_alone(self, world: World) -> None:
+        """The current frame may change while the frames stay."""
+        frames = (frame("f1"), frame("f2"))
+        for current in ("f1", "f2", None):
+            world.settle(unchanged_commit(agent_frames=frames, current_agent_frame_id=current))
+            assert world.read().current_agent_frame_id == current
+            assert world.read().agent_frames == frames
 
     def test_is_seen_by_other_handles_at_once(self, world: World) -> None:
         """A commit is seen by every handle of the session."""

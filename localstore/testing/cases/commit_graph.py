@@ -197,6 +197,39 @@ class TestCycles(Conformance):
         world.settle(append_commit(node("c"), node("a"), leaf="d"))
         assert path_ids(world, "d") == ["c", "d"]
 
+    def test_through_a_replaced_graph_s_missing_parent_are_invalid(self, world: World) -> None:
+        """A missing parent of a full replacement is filled in under the same rule."""
+        world.append(*chain("a", "x"))
+        world.settle(replace_commit(*chain("b", "c", after="a")))
+        fails(world, append_commit(node("a", "c")))
+        world.append(node("a"))
+        assert path_ids(world, "c") == ["a", "b", "c"]
+
+    @pytest.mark.parametrize("when", ["never", "before", "after"])
+    def test_through_a_node_that_was_tombstoned_before_its_child_came_are_invalid(
+        self, world: World, when: str
+    ) -> None:
+        """A child may be appended below a tombstoned leaf, vacuumed or not; the leaf cannot come back below it."""
+        world.append(*chain("a", "b"))
+        world.session.tombstone_nodes(("b",))
+        if when == "before":
+            world.session.vacuum()
+        world.append(node("c", "b"))
+        if when == "after":
+            world.session.vacuum()
+        fails(world, append_commit(node("b", "c")))
+        world.settle(append_commit(node("b", "a"), leaf="c"))
+        assert path_ids(world, "c") == ["a", "b", "c"]
+
+    def test_through_two_generations_of_one_id_are_invalid(self, world: World) -> None:
+        """It does not matter how often a node was tombstoned and committed again."""
+        world.append(*chain("a", "b"))
+        for _ in range(3):
+            world.session.tombstone_nodes(("a",))
+            fails(world, append_commit(node("a", "b")))
+            world.settle(append_commit(node("a"), leaf="b"))
+            assert path_ids(world, "b") == ["a", "b"]
+
     def test_are_not_seen_in_diamonds(self, world: World) -> None:
         """Branches that share ancestors are no cycle."""
         world.append(*chain("r", "a", "b"), *chain("c", "d", after="r"), node("e", "b"))
@@ -228,11 +261,15 @@ class TestUnchanged(Conformance):
         world.append(node("a"))
         fails(world, unchanged_commit("b"))
 
-    def test_to_a_tombstoned_leaf_is_invalid(self, world: World) -> None:
-        """A tombstoned node cannot be made the leaf."""
+    @pytest.mark.parametrize("leaf", ["a", "b"], ids=["another", "persisted"])
+    def test_to_a_tombstoned_leaf_is_invalid(self, world: World, leaf: str) -> None:
+        """A tombstoned node cannot be made the leaf, nor stay it."""
         world.append(*chain("a", "b"))
-        world.session.tombstone_nodes(("a",))
-        fails(world, unchanged_commit("a"))
+        world.session.tombstone_nodes((leaf,))
+        fails(world, unchanged_commit(leaf))
+        fails(world, append_commit(node("c"), leaf=leaf))
+        world.session.vacuum()
+        fails(world, unchanged_commit(leaf))
 
 
 class TestReplaceFull(Conformance):
@@ -259,6 +296,17 @@ class TestReplaceFull(Conformance):
         world.append(*chain("a", "b"))
         world.settle(replace_commit(node("x")))
         assert world.session.vacuum().removed_node_count == 0
+
+    def test_leaves_no_former_tombstones(self, world: World) -> None:
+        """Nodes that were tombstoned before are gone with the others: nothing to vacuum, and their ids are free."""
+        world.append(*chain("a", "b", "c"))
+        world.session.tombstone_nodes(("a", "c"))
+        world.settle(replace_commit(node("x")))
+        assert world.session.vacuum().removed_node_count == 0
+        world.append(*chain("a", "c", after="x"))
+        assert world.node_ids() == ["x", "a", "c"]
+        world.session.tombstone_nodes(("a", "b"))
+        assert world.session.vacuum().removed_node_count == 1
 
     def test_clears_tombstones(self, world: World) -> None:
         """A node that was tombstoned before is visible when the new graph has it."""

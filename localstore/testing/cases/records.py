@@ -70,6 +70,7 @@ from ... import (
 )
 from ..builders import PNG, SESSION, TIMESTAMP, append_commit, chain, frame, intent, node, owner, wake
 from .calls import fence_of, input_claim_of, work_claim_of
+from .signatures import RECORDS
 from .world import AFTER_WORK
 
 LEASE = SessionExecutionLease(SESSION, owner(), "token", 1, 2, 3)
@@ -170,15 +171,19 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
 class TestRecords:
     """What holds for every record."""
 
-    def test_all_have_an_example_here(self) -> None:
-        """Every public record is tested."""
-        public = {
-            name
-            for name in localstore.__all__
-            if inspect.isclass(getattr(localstore, name)) and dataclasses.is_dataclass(getattr(localstore, name))
-        }
-        assert public <= EXAMPLES.keys()
+    def test_of_the_contract_have_an_example_here(self) -> None:
+        """Every record of the contract is tested."""
+        assert RECORDS.keys() <= EXAMPLES.keys()
         assert {name: type(make()).__name__ for name, make in EXAMPLES.items()} == {name: name for name in EXAMPLES}
+
+    def test_are_frozen_and_slotted_one_and_all(self) -> None:
+        """Every public record is immutable, those beyond the contract too."""
+        kinds: list[Any] = [getattr(localstore, name) for name in localstore.__all__]
+        records: list[Any] = [kind for kind in kinds if inspect.isclass(kind) and dataclasses.is_dataclass(kind)]
+        assert len(records) >= len(EXAMPLES)
+        for kind in records:
+            assert kind.__dataclass_params__.frozen, kind
+            assert "__dict__" not in dir(kind), kind
 
     @pytest.mark.parametrize("name", EXAMPLES)
     def test_compare_by_value(self, name: str) -> None:

@@ -112,6 +112,14 @@ class TestReplay(Conformance):
         assert world.session.commit_runtime_state(commit) == result
         assert world.session.get_session_execution_lease(SESSION) == newer
 
+    def test_may_ask_for_a_release_while_nobody_holds_the_lease(self, world: World) -> None:
+        """A replay of a turn that released its lease is answered like any other."""
+        lease = world.lease()
+        commit = first_turn().releasing_session_execution_lease(lease.completion())
+        commit = commit.with_session_execution_lease(lease.fence())
+        result = world.session.commit_runtime_state(commit)
+        replays(world, commit, result)
+
     def test_survives_vacuum_and_gc(self, world: World) -> None:
         """The stored result outlives the nodes and blobs of its turn."""
         result = world.settle(first_turn())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ... import CancelByInputId, ChildSession, HeadRevisionConflict, SessionMeta
+from ... import CancelByInputId, ChildSession, HeadRevisionConflict, SessionExecutionLease, SessionMeta
 from ..backends import Capability
 from ..builders import (
     OTHER,
@@ -15,16 +16,19 @@ from ..builders import (
     active_input,
     append_commit,
     chain,
+    command,
     intent,
     next_input,
     node,
     owner,
     replace_commit,
     said,
+    stamped,
     unchanged_commit,
     wake,
 )
-from .world import HOUR, MINUTE, SECOND, Conformance, World
+from .calls import input_claim_of, work_claim_of
+from .world import AFTER_WORK, HOUR, IDLE, MINUTE, SECOND, WORKER, Conformance, World
 
 
 def _claim_work(world: World) -> None:
@@ -48,6 +52,39 @@ WRITES: dict[str, Callable[[World], object]] = {
     "claim of input": _claim_input,
 }
 
+NOTHING: dict[str, Callable[[World, SessionExecutionLease], object]] = {
+    "cancel of unknown input": lambda w, lease: w.session.cancel_pending_turn_input(SESSION, "nowhere"),
+    "cancel of nothing": lambda w, lease: w.session.cancel_pending_turn_inputs(SESSION, ()),
+    "suffix of unknown input": lambda w, lease: w.session.cancel_pending_turn_input_suffix(
+        SESSION, CancelByInputId("nowhere")
+    ),
+    "cancel of unknown work": lambda w, lease: w.session.cancel_queued_work_batch(SESSION, "nowhere"),
+    "known input": lambda w, lease: w.say(next_input("hello", source_key="k")),
+    "known work": lambda w, lease: w.queue(wake(source_key="k")),
+    "claim of no input": lambda w, lease: w.session.claim_active_turn_inputs(
+        SESSION, lease.fence(), WORKER, "turn-9", AFTER_WORK, MINUTE, 1
+    ),
+    "claim of no work": lambda w, lease: w.session.claim_ready_queued_work(
+        SESSION, lease.fence(), WORKER, IDLE, MINUTE, 1
+    ),
+    "claim of other work": lambda w, lease: w.session.claim_ready_queued_work_by_batch_ids(
+        SESSION, lease.fence(), WORKER, IDLE, MINUTE, ("nowhere",)
+    ),
+    "busy lease": lambda w, lease: w.session.try_claim_session_execution_lease(SESSION, owner("other"), MINUTE),
+    "busy reclaim": lambda w, lease: w.session.reclaim_session_execution_lease(
+        SESSION, owner("other"), lease.fence(), MINUTE
+    ),
+    "stale release": lambda w, lease: w.session.release_session_execution_lease(
+        replace(lease.completion(), lease_token="stale")
+    ),
+    "stale abandon of input": lambda w, lease: w.session.abandon_turn_input_claim(input_claim_of(SESSION)),
+    "stale abandon of work": lambda w, lease: w.session.abandon_queued_work_claim(work_claim_of(SESSION)),
+    "deferral of nothing": lambda w, lease: w.session.defer_orphaned_turn_inputs(SESSION, lease.fence(), "turn-9"),
+    "tombstone of unknown nodes": lambda w, lease: w.session.tombstone_nodes(("nowhere",)),
+    "replay": lambda w, lease: w.session.commit_runtime_state(stamped(append_commit(node("a")))),
+    "existing session": lambda w, lease: w.store.create_session(SESSION),
+}
+
 PART = dict[str, Any]
 
 
@@ -69,6 +106,15 @@ MESSAGES: dict[str, tuple[PART, str]] = {
     "parts without text": (user(content=[{"image": "x"}, {"text": "a"}, {"text": 7}]), "a"),
     "parts in message": ({"message": user(content=[{"text": "a"}])}, "a"),
     "parts in event": ({"event": user(parts=[{"text": "a"}])}, "a"),
+    "content is null": (user(content=None), ""),
+    "content is a number": (user(content=7), ""),
+    "content is an object": (user(content={"text": "a"}), ""),
+    "null content beside parts": (user(content=None, parts=[{"text": "a"}]), "a"),
+    "parts are text": (user(parts="a"), ""),
+    "parts are no objects": (user(content=[7, None, ["a"], {"text": "b"}]), "b"),
+    "text is no text": (user(parts=[{"text": None}, {"text": {"a": 1}}, {"text": "b"}]), "b"),
+    "nothing but the role": (user(), ""),
+    "long": (user(content="0123456789" * 1000), "0123456789" * 1000),
     "unicode": (user(content="héllo 会話 🗂️"), "héllo 会話 🗂️"),
     "many lines": (user(content="a\n\nb"), "a\n\nb"),
 }
@@ -164,6 +210,15 @@ class TestSummary(Conformance):
         line = world.summary()
         assert (line.first_user_message, line.user_message_count) == (None, 0)
 
+    def test_counts_user_messages_alone_when_others_are_tombstoned(self, world: World) -> None:
+        """Tombstoning what is no user message does not change the count, before and after a vacuum."""
+        world.append(said("a", None, "first"), said("b", "a", "answer", role="assistant"), node("c", "b"))
+        world.session.tombstone_nodes(("b", "c", "nowhere"))
+        for _ in range(2):
+            line = world.summary()
+            assert (line.first_user_message, line.user_message_count, line.node_count) == ("first", 1, 1)
+            world.session.vacuum()
+
     def test_counts_a_re_committed_message_at_its_new_place(self, world: World) -> None:
         """A re-committed node is back, and last in commit order."""
         world.append(said("a", None, "first"), said("b", "a", "second"))
@@ -251,6 +306,24 @@ class TestListOrder(Conformance):
         assert world.everything() == before
 
 
+class TestNoActivity(Conformance):
+    """Calls that change nothing."""
+
+    requires = frozenset({Capability.QUEUED_WORK, Capability.TURN_INPUT})
+
+    @pytest.mark.parametrize("call", NOTHING)
+    def test_is_a_call_that_changes_nothing(self, world: World, call: str) -> None:
+        """A call that finds nothing to do is no write, so the session keeps its place in the list."""
+        world.say(next_input("hello", source_key="k"))
+        world.queue(command(source_key="k"))
+        world.settle(stamped(append_commit(node("a"))))
+        lease = world.lease()
+        before = world.everything()
+        world.clock.advance(MINUTE)
+        NOTHING[call](world, lease)
+        assert world.everything() == before
+
+
 class TestActivityOfAttachments(Conformance):
     """Attachment rows and the order of the list."""
 
@@ -267,3 +340,15 @@ class TestActivityOfAttachments(Conformance):
             world.clock.advance(MINUTE)
             step()
             assert world.summary().updated_at_ms == world.clock.now_ms()
+
+    def test_is_no_row_that_is_there_already(self, world: World) -> None:
+        """A known intent, a row that is committed already and a forgotten row are no writes."""
+        world.session.record_intent(intent("a"))
+        world.session.commit_refs(SESSION, ("a",))
+        before = world.summary().updated_at_ms
+        world.clock.advance(MINUTE)
+        world.session.record_intent(intent("a"))
+        world.session.commit_refs(SESSION, ("a",))
+        world.session.commit_refs(SESSION, ())
+        world.session.forget("unknown")
+        assert world.summary().updated_at_ms == before

@@ -1,0 +1,87 @@
+"""`localstore check`: nothing found, something found, and what is said of it."""
+
+import re
+
+import pytest
+
+from localstore import LocalStore
+from localstore.cli import ExitCode
+from localstore.disk import names
+from tests.cli.sample import DEMO, tree
+
+FINDING_FIELDS = {"severity", "kind", "path", "session_id", "offset", "node_id", "message", "remedy"}
+
+
+@pytest.fixture
+def damaged(tmp_path):
+    """A store with one flipped byte in a node file."""
+    root = tmp_path / "damaged"
+    from localstore.cli import main
+
+    assert main(["--root", str(root), "import", str(DEMO)]) == ExitCode.OK
+    [node_file] = [path for path in root.rglob("*") if names.parse_node_file(path.name) is not None]
+    raw = bytearray(node_file.read_bytes())
+    raw[2000] ^= 1
+    node_file.write_bytes(raw)
+    return root
+
+
+def test_a_sound_store(run, session):
+    result = run("check")
+    assert (result.code, result.err) == (ExitCode.OK, "")
+    [line] = result.lines
+    assert line.startswith("no findings; checked 1 sessions, 0 nodes, ")
+
+
+def test_a_sound_store_as_json(run, root, session):
+    result = run("check", "--json")
+    assert result.code == ExitCode.OK
+    told = result.json
+    checked = told.pop("checked")
+    assert told == {
+        "record": "check_report",
+        "schema_version": 1,
+        "root": str(root),
+        "complete": True,
+        "findings": [],
+    }
+    assert checked["sessions"] == 1
+    assert checked["files"] > 0
+    assert checked["bytes"] > 0
+
+
+@pytest.mark.damaged
+def test_damage_is_found_told_and_left_alone(run, damaged):
+    before = tree(damaged)
+    result = run("--root", damaged, "check")
+    assert result.code == ExitCode.FINDINGS
+    assert any(re.match(rf"error: {names.SESSIONS}/.*{names.NODES}/.*, byte [0-9]+: ", line) for line in result.lines)
+    assert re.match(r"error: [0-9]+", result.lines[-1])
+    report = run("--root", damaged, "check", "--json")
+    assert report.code == ExitCode.FINDINGS
+    assert report.json["findings"]
+    for finding in report.json["findings"]:
+        assert set(finding) == FINDING_FIELDS
+        assert finding["message"]
+        assert finding["remedy"]
+    [line] = [found for found in report.json["findings"] if found["node_id"] is not None]
+    assert line["severity"] == "error"
+    assert 0 < line["offset"] <= 2000
+    assert tree(damaged) == before
+
+
+def test_a_store_that_is_open_and_in_use_is_sound(run, session):
+    from localstore.testing.builders import next_input, wake
+
+    session.enqueue_pending_turn_input(next_input("hello"))
+    session.enqueue_queued_work(wake())
+    report = run("check", "--json")
+    assert report.code == ExitCode.OK
+    # Files that people look at may still follow what was just written.
+    assert {finding["severity"] for finding in report.json["findings"]} <= {"info"}
+
+
+def test_a_closed_store_is_sound(run, root):
+    with LocalStore(root) as store:
+        store.create_session("s")
+    assert run("check").code == ExitCode.OK

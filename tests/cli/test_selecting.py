@@ -1,0 +1,72 @@
+"""Which session a command means."""
+
+import pytest
+
+from localstore.cli import ExitCode
+from localstore.cli.invocation import CommandFailure
+from localstore.cli.selecting import look, select
+from localstore.machine.reading import load_head
+
+
+@pytest.fixture
+def named(store):
+    store.create_session("abc-1", session_name="Alpha")
+    store.create_session("abc-2", session_name="Beta")
+    store.create_session("xyz", session_name="abc-1")
+    store.create_session("Beta-test", session_name="Gamma")
+    return store
+
+
+@pytest.mark.parametrize(
+    "given, found",
+    [
+        ("abc-1", "abc-1"),
+        ("abc-2", "abc-2"),
+        ("x", "xyz"),
+        ("Alpha", "abc-1"),
+        ("Al", "abc-1"),
+        ("Beta", "abc-2"),
+        ("Beta-", "Beta-test"),
+        ("Gam", "Beta-test"),
+    ],
+)
+def test_by_id_by_name_by_the_beginning_of_either(named, given, found):
+    assert select(named, given).session_id == found
+
+
+@pytest.mark.parametrize(
+    "given, code, said",
+    [
+        ("abc", ExitCode.USAGE, "fits 3 sessions"),
+        ("Be", ExitCode.USAGE, "fits 2 sessions"),
+        ("nope", ExitCode.NOT_FOUND, "no session fits 'nope'"),
+        ("ABC-1", ExitCode.NOT_FOUND, "no session fits"),
+        ("", ExitCode.USAGE, "1 to 1,024 characters"),
+        ("x" * 1025, ExitCode.USAGE, "1 to 1,024 characters"),
+    ],
+)
+def test_none_or_too_many(named, given, code, said):
+    with pytest.raises(CommandFailure, match=said) as caught:
+        select(named, given)
+    assert caught.value.code == code
+
+
+def test_only_a_few_of_many_are_named(store):
+    for number in range(9):
+        store.create_session(f"s{number}")
+    with pytest.raises(CommandFailure, match="and 4 more"):
+        select(store, "s")
+
+
+def test_the_command_says_so(run, named):
+    result = run("show", "abc")
+    assert result.code == ExitCode.USAGE
+    assert result.err.startswith("localstore: 'abc' fits 3 sessions: ")
+    assert run("queue", "nope").code == ExitCode.NOT_FOUND
+
+
+def test_looking_at_a_session_that_is_gone(named):
+    assert look(named, "xyz", load_head()) is None
+    named.delete_session("xyz")
+    with pytest.raises(CommandFailure, match="was deleted meanwhile"):
+        look(named, "xyz", load_head())
