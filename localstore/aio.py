@@ -184,7 +184,7 @@ class AsyncSessionStore(_Face[SessionStore]):
         handle = await self._call(self._lane, "fork", (session_id,), {"at": at, "session_name": session_name})
         return type(self)(self._lanes, handle)
 
-    _dress(fork, SessionStore.fork, returns="AsyncSessionStore")
+    _dress(fork, SessionStore.fork, returns=Self)
 
     load_session = _twin(SessionStore.load_session)
     load_node = _twin(SessionStore.load_node)
@@ -196,6 +196,7 @@ class AsyncSessionStore(_Face[SessionStore]):
     vacuum = _twin(SessionStore.vacuum)
     gc_unreachable = _twin(SessionStore.gc_unreachable)
     checkpoint = _twin(SessionStore.checkpoint)
+    changes = _twin(SessionStore.changes)
 
     rewind = _twin(SessionStore.rewind)
     undo = _twin(SessionStore.undo)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
 from .contract.attachments import AttachmentStore
+from .contract.checks import MAX_INTEGER
 from .contract.sessions import DurabilityTier, GcReport, SessionMeta, SessionSummary, VacuumReport
 from .contract.trash import TrashedSession
 from .machine.decision import Decide, View
@@ -39,6 +40,9 @@ class Keeper(Protocol):
     def collect(self) -> GcReport:
         """Delete blobs that are not live."""
 
+    def summary(self) -> SessionSummary:
+        """The session's line in a list."""
+
 
 class Sessions(Protocol):
     """The sessions of one store."""
@@ -62,8 +66,8 @@ class Sessions(Protocol):
     def remove(self, session_id: str, unless: View[bool] | None = None) -> bool:
         """Move the session to the trash, if it exists; `False` where it stays, since `unless` says yes of its state."""
 
-    def trashed(self, session_id: str | None = None) -> Iterable[TrashedSession]:
-        """The sessions in the trash, or those of one id, in no order."""
+    def trashed(self, session_id: str | None = None, deleted_until_ms: int = MAX_INTEGER) -> Iterable[TrashedSession]:
+        """The sessions in the trash, or those of one id, or those deleted until then, in no order."""
 
     def restore(self, trashed: TrashedSession) -> Keeper:
         """Make it a session again; `SessionExists` or `TrashedSessionNotFound` where that cannot be."""

@@ -219,9 +219,12 @@ class MemorySessions:
             del self._keepers[session_id]
             return True
 
-    def trashed(self, session_id: str | None = None) -> Iterable[TrashedSession]:
+    def trashed(
+        self, session_id: str | None = None, deleted_until_ms: int = checks.MAX_INTEGER
+    ) -> Iterable[TrashedSession]:
         with self._mutex:
-            return [item for item, _ in self._trash.values() if session_id in (None, item.session_id)]
+            found = [item for item, _ in self._trash.values() if session_id in (None, item.session_id)]
+            return [item for item in found if item.deleted_at_ms <= deleted_until_ms]
 
     def restore(self, trashed: TrashedSession) -> Keeper:
         key = (trashed.session_id, trashed.deleted_at_ms)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
 from .contract import checks
 from .contract.attachments import AttachmentStore, AttachmentSweepReport
 from .contract.clock import rfc3339
-from .contract.errors import InvalidArgument, StoreClosed, TrashedSessionNotFound
+from .contract.errors import BackendError, CorruptRecord, InvalidArgument, StoreClosed, TrashedSessionNotFound
 from .contract.sessions import DurabilityTier, RootSession, SessionMeta, SessionRelation, SessionSummary
 from .contract.trash import PruneReport, SparedSession, SpareReason, TrashedSession
 from .keeper import Sessions
@@ -84,7 +83,10 @@ class Store:
         last = self._purged_at_ms
         if last is None or not 0 <= now_ms - last < min(_PURGED_EVERY_MS, self._trash_grace_ms):
             self._purged_at_ms = now_ms
-            self.purge()
+            try:
+                self.purge()
+            except (BackendError, CorruptRecord):
+                return  # the session is deleted; what cannot be purged now is by a later call
 
     def trash(self) -> tuple[TrashedSession, ...]:
         """The deleted sessions that can be restored, the latest deletion first. Changes nothing."""
@@ -122,16 +124,17 @@ class Store:
         checks.optional_integer("deleted_at_ms", deleted_at_ms)
         if session_id is None and deleted_at_ms is not None:
             raise InvalidArgument("deleted_at_ms tells apart sessions of one id: give the session_id, too")
-        found = sessions.trashed(session_id)
         if session_id is not None:
-            found = [entry for entry in found if deleted_at_ms in (None, entry.deleted_at_ms)]
-        elif not everything:
-            found = self._past_grace(found)
-        return tuple(entry for entry in found if sessions.purge(entry))
+            found = [item for item in sessions.trashed(session_id) if deleted_at_ms in (None, item.deleted_at_ms)]
+        elif everything:
+            found = list(sessions.trashed())
+        else:
+            found = self._past_grace(sessions)
+        return tuple(item for item in found if sessions.purge(item))
 
-    def _past_grace(self, entries: Iterable[TrashedSession]) -> list[TrashedSession]:
-        now_ms = self._sessions.surroundings.clock.now_ms()
-        return [entry for entry in entries if now_ms - entry.deleted_at_ms >= self._trash_grace_ms]
+    def _past_grace(self, sessions: Sessions) -> list[TrashedSession]:
+        until_ms = sessions.surroundings.clock.now_ms() - self._trash_grace_ms
+        return list(sessions.trashed(None, until_ms)) if until_ms >= 0 else []
 
     def prune(
         self,
@@ -162,7 +165,7 @@ class Store:
 
         choice = choose(sessions.summaries(), limits, sessions.surroundings.clock.now_ms(), in_use)
         chosen, spared = choice.chosen, [SparedSession(row.session_id, reason) for row, reason in choice.spared]
-        past_grace = tuple(self._past_grace(sessions.trashed()))
+        past_grace = tuple(self._past_grace(sessions))
         if apply:
             past_grace = self.purge()
             chosen = []

@@ -48,7 +48,12 @@ def examples() -> dict[str, bytes]:
     """Each example's name and its lines, as they stand on the disk."""
     root = Path(tempfile.mkdtemp(prefix="localstore-format-"))
     try:
-        return {**_at_work(root / "work"), **_at_rest(root / "rest"), **_set_aside(root / "aside")}
+        return {
+            **_at_work(root / "work"),
+            **_at_rest(root / "rest"),
+            **_deleted(root / "deleted"),
+            **_set_aside(root / "aside"),
+        }
     finally:
         shutil.rmtree(root)
 
@@ -165,6 +170,16 @@ def _at_rest(root: Path) -> dict[str, bytes]:
         "node file": _only(folder / names.NODES, names.EntryKind.NODE_FILE, names.Place.NODES).read_bytes(),
         "attachment": row.read_bytes(),
     }
+
+
+def _deleted(root: Path) -> dict[str, bytes]:
+    """A session in the trash."""
+    store, session = _open(root)
+    with store:
+        _enqueue(session)
+        store.delete_session(SESSION)
+    folder = _only(root / names.TRASH, names.EntryKind.TRASHED, names.Place.TRASH)
+    return {"receipt.json": (folder / names.RECEIPT).read_bytes()}
 
 
 def _set_aside(root: Path) -> dict[str, bytes]:

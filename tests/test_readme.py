@@ -10,6 +10,7 @@ import pytest
 
 from localstore import ProcessWake, SessionMeta, SessionNodeRecord
 from localstore.cli import ExitCode, main
+from localstore.contract.trash import TrashedSession
 from localstore.disk import names, spool
 from localstore.disk.attachments import AttachmentRecord
 from localstore.disk.factlines import decode_fact
@@ -175,7 +176,8 @@ def test_the_tree_names_what_the_store_names():
     fixed = (
         names.STORE,
         names.ATTACHMENTS,
-        names.TRASH,
+        f"{names.TRASH}/",
+        f"{names.TRASH}/{names.TRASH_LOCK}",
         names.SESSIONS,
         names.QUARANTINE,
         names.META,
@@ -187,8 +189,9 @@ def test_the_tree_names_what_the_store_names():
         names.INPUTS,
         names.WORK,
     )
+    assert names.RECEIPT in tree
     for name in fixed:
-        assert re.search(rf"^ +{re.escape(name)}\b", tree, re.MULTILINE), name
+        assert re.search(rf"^ +{re.escape(name)}(?![a-z])", tree, re.MULTILINE), name
 
 
 def test_there_is_an_example_of_everything(fresh):
@@ -223,6 +226,7 @@ def test_every_line_has_its_sum(name):
         ("meta.json", "meta", SessionMeta),
         ("lease.json", "lease", HeldLease),
         ("attachment", "attachment", AttachmentRecord),
+        ("receipt.json", "receipt", TrashedSession),
     ],
 )
 def test_files_of_one_record(name, kind, record):

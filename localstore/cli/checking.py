@@ -48,7 +48,7 @@ def _print_report(report: CheckReport) -> None:
         where = found.path if found.offset is None else f"{found.path}, byte {found.offset}"
         node = "" if found.node_id is None else f" (node {found.node_id})"
         output.line(output.clean(f"{found.severity}: {where}: {found.message}{node}"))
-        output.line(output.clean(f"    {found.remedy}"))
+        output.line(f"    {output.clean(found.remedy)}")
     looked = report.checked
     counts = f"{looked.sessions} sessions, {looked.nodes} nodes, {looked.files} files, {output.size(looked.bytes)}"
     output.line(f"{_summary(report)}; checked {counts}")

@@ -1,4 +1,4 @@
-"""Which session is meant, and looking at what the handle of one does not tell."""
+"""Which session is meant, and how to look at what its handle does not tell."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from .exits import ExitCode
 from .invocation import CommandFailure
 
 if TYPE_CHECKING:
+    from ..keeper import Keeper
     from ..machine.decision import View
     from ..session import SessionStore
     from ..store import Store
@@ -47,9 +48,14 @@ def select(store: Store, given: str) -> SessionStore:
     return session
 
 
-def look(store: Store, session_id: str, view: View[R]) -> R:
-    """What `view` sees of the session's state: claims, for one, which the contract's lists leave out."""
+def keeper_of(store: Store, session_id: str) -> Keeper:
+    """What keeps the session: it tells more of it than the contract's lists do."""
     keeper = store._sessions.find(session_id)
     if keeper is None:
         raise CommandFailure(f"session {session_id!r} was deleted meanwhile", ExitCode.NOT_FOUND)
-    return keeper.read(view)
+    return keeper
+
+
+def look(store: Store, session_id: str, view: View[R]) -> R:
+    """What `view` sees of the session's state."""
+    return keeper_of(store, session_id).read(view)

@@ -9,7 +9,7 @@ import typer
 from . import output
 from .invocation import Invocation
 from .output import AsJson
-from .selecting import SessionArgument, select
+from .selecting import SessionArgument, keeper_of, select
 
 if TYPE_CHECKING:
     from ..contract.commits import PersistedSessionRead
@@ -102,7 +102,7 @@ def show_session(
         read = handle.load_session(FullGraph() if full else ActivePath())
         meta = handle.load_session_meta()
         lease = handle.get_session_execution_lease(handle.session_id)
-        summary = next(row for row in store.list_sessions() if row.session_id == handle.session_id)
+        summary = keeper_of(store, handle.session_id).summary()
     nodes = () if read is None else read.graph.nodes
     shown = len(nodes) if last is None and as_json else _NODES_SHOWN if last is None else last
     kept = nodes[max(0, len(nodes) - shown) :]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..contract import checks
 from ..contract.attachments import AttachmentCreateMeta, AttachmentRef, AttachmentStore, StoredAttachment
 from ..contract.errors import AttachmentNotFound, BackendError, CorruptRecord
-from ..contract.sessions import Durability
 from ..surroundings import Surroundings
 from . import names
 from .files import read_sealed, seal
+from .leftovers import is_stale, remove_quietly
 from .system import system
 from .views import write_whole
 
@@ -34,9 +34,8 @@ class AttachmentRecord:
 class FileAttachments(AttachmentStore):
     """The attachment bytes of a store, shared by all of its sessions."""
 
-    def __init__(self, folder: str, durability: Durability, surroundings: Surroundings) -> None:
+    def __init__(self, folder: str, surroundings: Surroundings) -> None:
         self._folder = folder
-        self._full = durability is Durability.FULL
         self._surroundings = surroundings
 
     def _paths(self, attachment_id: str) -> tuple[str, str]:
@@ -50,20 +49,18 @@ class FileAttachments(AttachmentStore):
         attachment_id = hashlib.sha256(content).hexdigest()
         path, row_path = self._paths(attachment_id)
         shard = os.path.dirname(path)
-        made = system.make_dir(shard)
+        system.make_dir(shard)
         record = self._record(row_path)
         if record is None or not self._holds(path, content):
             record = record or AttachmentRecord(attachment_id, len(content), self._surroundings.clock.now_ms(), meta)
-            # The row first: bytes without one could not be given out again.
-            write_whole(row_path, seal(KIND, record), flush=self._full)
-            write_whole(path, content, flush=self._full)
-        elif self._full:
-            self._flush(path)
-            self._flush(row_path)
-        if self._full:
+            # The row first: bytes without one could not be given out again. Flushed in any durability: a name without
+            # its content would be a damaged attachment, and a fold makes rows durable that name it.
+            write_whole(row_path, seal(KIND, record), flush=True)
             system.flush_dir(shard)
-            if made:
-                system.flush_dir(self._folder)
+            write_whole(path, content, flush=True)
+        # Whoever put it may have died before the names were flushed: saying that it is stored takes a flush.
+        system.flush_dir(shard)
+        system.flush_dir(self._folder)
         kept = record.meta
         return AttachmentRef(attachment_id, kept.media_type, len(content), kept.width, kept.height, kept.label)
 
@@ -71,10 +68,9 @@ class FileAttachments(AttachmentStore):
         if not names.is_sha256(checks.identifier("attachment_id", attachment_id)):
             raise AttachmentNotFound(attachment_id)
         path, row_path = self._paths(attachment_id)
-        try:
-            content = system.read_file(path, MAX_BYTES)
-        except FileNotFoundError:
-            raise AttachmentNotFound(attachment_id) from None
+        content = self._bytes(path)
+        if content is None:
+            raise AttachmentNotFound(attachment_id)
         if hashlib.sha256(content).hexdigest() != attachment_id:
             raise CorruptRecord(path, "its bytes are not those of its name")
         record = self._record(row_path)
@@ -99,62 +95,85 @@ class FileAttachments(AttachmentStore):
             return False
 
     @staticmethod
-    def _flush(path: str) -> None:
-        """Bytes that another call put may not be on the disk yet: saying that they are stored takes a flush."""
-        fd = system.open_read(path)
-        try:
-            system.flush_file(fd)
-        finally:
-            system.close(fd)
-
-    def ids(self) -> Iterator[str]:
-        """Every attachment of which there are bytes, or bytes that a sweep put aside and did not finish with."""
-        for shard, is_folder in system.entries(self._folder):
-            if not is_folder:
+    def _bytes(path: str) -> bytes | None:
+        """The bytes at `path`, or where a sweep puts them while it looks who names them."""
+        for place in (path, names.aside(path), path):
+            try:
+                return system.read_file(place, MAX_BYTES)
+            except FileNotFoundError:
                 continue
-            for name in system.listdir(os.path.join(self._folder, shard)):
-                if names.is_sha256(name):
-                    yield name
+        return None
+
+    def _listed(self) -> dict[str, set[str]]:
+        """Each attachment of which there is anything: bytes, bytes put aside, a row."""
+        found: dict[str, set[str]] = {}
+        for shard, is_folder in system.entries(self._folder):
+            where = os.path.join(self._folder, shard)
+            for name in system.listdir(where) if is_folder else ():
+                attachment_id = (names.parse_aside(name) or name).removesuffix(".json")
+                if names.is_sha256(attachment_id):
+                    found.setdefault(attachment_id, set()).add(name)
+                elif name.endswith(".tmp") and is_stale(os.path.join(where, name)):
+                    remove_quietly(os.path.join(where, name))
+        return found
 
     def sweep(
         self, named: Callable[[], frozenset[str]], orphans: frozenset[str], older_than_ms: int
     ) -> tuple[str, ...]:
         """Delete bytes that nobody names: `orphans`, and what was put at or before `older_than_ms`.
 
-        They are put aside first and the rows read again: a session that named one meanwhile gets it back.
+        They are put aside first and the rows read again: a session that named one meanwhile gets it back. So does one
+        that named what a sweep put aside before it died.
         """
         keep = named()
         aside = []
-        for attachment_id in list(self.ids()):
+        for attachment_id, found in self._listed().items():
             path, row_path = self._paths(attachment_id)
-            if attachment_id in keep:
+            was_aside = names.aside(names.attachment(attachment_id)) in found
+            if names.attachment(attachment_id) not in found:
+                # Bytes that another sweep put aside, or a row alone, of a put that was interrupted or is under way.
+                if was_aside or is_stale(row_path):
+                    aside.append((attachment_id, path, row_path))
                 continue
-            record = self._record(row_path)
-            put_at_ms = 0 if record is None else record.put_at_ms
-            if attachment_id in orphans or put_at_ms <= older_than_ms:
+            if was_aside:
+                remove_quietly(names.aside(path))  # they were put again meanwhile
+            if attachment_id not in keep and (attachment_id in orphans or self._is_old(row_path, older_than_ms)):
                 system.replace(path, names.aside(path))
                 aside.append((attachment_id, path, row_path))
-        keep = named() if aside else keep
-        deleted = []
+        return self._delete(aside, named() if aside else keep)
+
+    def _is_old(self, row_path: str, older_than_ms: int) -> bool:
+        record = self._record(row_path)
+        return record is None or record.put_at_ms <= older_than_ms
+
+    def _delete(self, aside: list[tuple[str, str, str]], keep: frozenset[str]) -> tuple[str, ...]:
+        """Remove what is aside and not to be kept, bytes first: a row alone is no damage."""
+        gone = []
         for attachment_id, path, row_path in aside:
             if attachment_id in keep:
                 self._restore(path)
-                continue
-            for gone in (names.aside(path), row_path):
-                self._remove(gone)
-            deleted.append(attachment_id)
-        return tuple(deleted)
+            elif self._remove(names.aside(path)):
+                gone.append((attachment_id, row_path))
+            elif not os.path.lexists(path) and is_stale(row_path):
+                remove_quietly(row_path)
+        for shard in {os.path.dirname(row_path) for _, row_path in gone}:
+            system.flush_dir(shard)
+        for _, row_path in gone:
+            remove_quietly(row_path)
+        return tuple([attachment_id for attachment_id, _ in gone])
 
     @staticmethod
     def _restore(path: str) -> None:
-        if not os.path.lexists(path):
-            system.replace(names.aside(path), path)
+        try:
+            if not os.path.lexists(path):
+                system.replace(names.aside(path), path)
+        except FileNotFoundError:
+            pass  # another sweep restored it
 
     @staticmethod
-    def _remove(path: str) -> None:
+    def _remove(path: str) -> bool:
         try:
             system.unlink(path)
-        except FileNotFoundError:
-            pass
-        except BackendError:
-            pass  # nobody names it: the next sweep removes it
+        except (BackendError, FileNotFoundError):
+            return False  # nobody names it: the next sweep removes it
+        return True

@@ -83,7 +83,8 @@ def adopt(folder: str, loaded: Loaded, run: Sequence[NodeFileRef], merged: NodeF
     files = loaded.head.files
     at = next((index for index, ref in enumerate(files) if ref.name == run[0].name), -1)
     if at < 0 or files[at : at + len(run)] != tuple(run) or not _is_there(folder, merged):
-        _discard(folder, merged)
+        if all(ref.name != merged.name for ref in files):
+            _discard(folder, merged)  # else another process, or thread, merged the same files and was first
         return False
     head = loaded.head
     kept = (*files[:at], merged, *files[at + len(run) :])

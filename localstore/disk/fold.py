@@ -19,7 +19,7 @@ from ..machine.facts import Fact, Recent, TraceFact, ValueDroppedFact, ValueFact
 from . import names, spool
 from .factlines import CODES, LARGE_VALUE, encode_fact
 from .files import seal
-from .head import Head, NodeFileRef, SpoolIndex, head_of, seal_head
+from .head import Head, NodeFileRef, SpoolIndex, head_of, index_inputs, index_work, seal_head
 from .leftovers import remove_quietly
 from .loading import Loaded, head_path
 from .nodefile import NodeLine, build_node_file
@@ -54,13 +54,15 @@ def fold(
     blob_bytes = _write_blobs(folder, loaded.archive.recent)
     input_bytes = _write_spool(folder, spool.INPUTS, old.inputs, state.inputs.values())
     work_bytes = _write_spool(folder, spool.WORK, old.work, state.work.values())
+    gone_bytes = _spool_gone(folder, spool.INPUTS, old.inputs, index_inputs(state))
+    gone_bytes += _spool_gone(folder, spool.WORK, old.work, index_work(state))
     new = head_of(
         state,
         generation=old.generation + 1,
         folded_sum=old.folded_sum if loaded.journal is None else loaded.journal.last_sum,
         files=old.files if kept is None else kept,
         blob_bytes=old.blob_bytes + blob_bytes,
-        spool_bytes=old.spool_bytes + input_bytes + work_bytes,
+        spool_bytes=max(0, old.spool_bytes + input_bytes + work_bytes - gone_bytes),
     )
     gone_blobs = list(_dropped(loaded.archive.recent))
     new = _write_node_files(folder, old, new, _unfolded(loaded.archive.recent) if facts is None else facts)
@@ -124,11 +126,9 @@ def _write_blobs(folder: str, recent: Recent) -> int:
             if not written:
                 system.make_dir(where)
             path = os.path.join(where, names.blob(fact.ref))
-            if os.path.lexists(path):
-                # A fork may share these bytes: they get a new file, and the old one is left as it is.
-                write_whole(path, fact.content, flush=True)
-            else:
-                system.write_over_partial(path, fact.content, True)
+            # A fork may share what an interrupted fold left here: these bytes get a file of their own.
+            remove_quietly(path)
+            system.write_over_partial(path, fact.content, True)
             written += len(fact.content)
     if written:
         system.flush_dir(where)
@@ -139,16 +139,34 @@ def _write_spool(folder: str, kind: spool.SpoolKind[spool.E], old: SpoolIndex, e
     """Write and flush the files of the entries that the old head does not have; their size."""
     where = os.path.join(folder, kind.folder)
     written = 0
-    for entry in entries:
-        if kind.seq(entry) >= old.next_seq:
-            if not written:
-                system.make_dir(where)
-            content = kind.seal(entry)
-            system.write_over_partial(os.path.join(where, kind.name(entry)), content, True)
-            written += len(content)
+    fresh = [entry for entry in entries if kind.seq(entry) >= old.next_seq]
+    if fresh:
+        system.make_dir(where)
+        _remove_lost_views(where, {kind.name(entry) for entry in fresh}, old.next_seq)
+    for entry in fresh:
+        content = kind.seal(entry)
+        system.write_over_partial(os.path.join(where, kind.name(entry)), content, True)
+        written += len(content)
     if written:
         system.flush_dir(where)
     return written
+
+
+def _remove_lost_views(where: str, own: set[str], next_seq: int) -> None:
+    """Remove files of entries that a power cut took out of the journal, before other entries with their numbers count."""
+    for seq, found in spool.names_by_seq(where).items():
+        for name in found if seq >= next_seq else ():
+            if name not in own:
+                system.unlink(os.path.join(where, name))
+
+
+def _spool_gone(folder: str, kind: spool.SpoolKind[spool.E], old: SpoolIndex, new: SpoolIndex) -> int:
+    """The size of the files of the entries that the old head has and the new one has not."""
+    gone = set(old.seqs()) - set(new.seqs())
+    where = os.path.join(folder, kind.folder)
+    found = spool.names_by_seq(where) if gone else {}
+    paths = [os.path.join(where, name) for seq in gone for name in found.get(seq, [])]
+    return sum(map(_size, paths))
 
 
 def _write_node_files(folder: str, old: Head, new: Head, facts: Iterable[Fact]) -> Head:
@@ -190,13 +208,14 @@ def _dropped(recent: Recent) -> Iterator[str]:
 
 
 def _sizes(folder: str, refs: Iterable[str]) -> int:
-    total = 0
-    for ref in refs:
-        try:
-            total += system.stat(os.path.join(folder, names.BLOBS, names.blob(ref))).st_size
-        except FileNotFoundError:
-            continue
-    return total
+    return sum(_size(os.path.join(folder, names.BLOBS, names.blob(ref))) for ref in refs)
+
+
+def _size(path: str) -> int:
+    try:
+        return system.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _set_aside_damage(folder: str, loaded: Loaded) -> None:

@@ -133,7 +133,7 @@ class Journal:
 
     __slots__ = (
         "_allocated",
-        "_boot",
+        "boot",
         "fd",
         "first_seq",
         "flushed_seq",
@@ -156,7 +156,7 @@ class Journal:
         self.torn = 0
         self.unended = False
         self._allocated = 0
-        self._boot = ""
+        self.boot = ""
 
     def close(self) -> None:
         system.close(self.fd)
@@ -189,7 +189,7 @@ class Journal:
         if any(fields.get(name) != value for name, value in expected.items()):
             raise CorruptRecord(self.path, "it does not continue the head of this session")
         boot = fields.get("boot")
-        self._boot = boot if type(boot) is str else ""
+        self.boot = boot if type(boot) is str else ""
 
     def _proven(self, rest: bytes) -> list[Record]:
         """Accept the records of `rest` that are proven although what parts them is damaged. It is at `self.offset`."""
@@ -251,7 +251,7 @@ class Journal:
             record = _record(fields)
         except Malformed as error:
             raise CorruptRecord(self.path, f"the record at offset {self.offset} is malformed: {error}") from error
-        self.last_seq, self.last_sum, self._boot = record.seq, sum_of(line), record.boot
+        self.last_seq, self.last_sum, self.boot = record.seq, sum_of(line), record.boot
         self.flushed_seq = max(self.flushed_seq, record.flushed)
         return record
 
@@ -271,7 +271,7 @@ class Journal:
             if later["flushed"] >= expected or later["boot"] == boot:
                 raise CorruptRecord(self.path, f"{problem}, and record {later['seq']} behind it is whole")
         first, newline, _ = rest.partition(b"\n")
-        if newline and first.strip(b"\0") and (self._boot == boot or b'"boot":"%s"' % boot.encode() in first):
+        if newline and first.strip(b"\0") and (self.boot == boot or b'"boot":"%s"' % boot.encode() in first):
             raise CorruptRecord(self.path, f"{problem}, though no power was cut since it was written")
 
     def read_tail(self) -> bytes:
@@ -318,7 +318,7 @@ class Journal:
         begin = line.rfind(b"\n", 0, len(line) - 1) + 1
         self.offset += len(line)
         self.unended = False
-        self.last_seq, self.last_sum, self._boot = seq, sum_of(line[begin:]), boot
+        self.last_seq, self.last_sum, self.boot = seq, sum_of(line[begin:]), boot
 
     def flush(self, seq: int) -> None:
         """Bring everything up to record `seq` to the disk."""

@@ -48,7 +48,14 @@ class FileKeeper:
     and the journal as far as it is whole, and look again under the lock before they report damage.
     """
 
-    def __init__(self, folder: str, session_id: str, durability: Durability, surroundings: Surroundings) -> None:
+    def __init__(
+        self,
+        folder: str,
+        session_id: str,
+        durability: Durability,
+        surroundings: Surroundings,
+        incarnation: str = "",
+    ) -> None:
         self.folder = folder
         self._head_path = head_path(folder)
         self._session_id = session_id
@@ -57,7 +64,7 @@ class FileKeeper:
         self._mutex = threading.RLock()
         self._lock: SessionLock | None = None
         self._loaded: Loaded | None = None
-        self._incarnation = ""
+        self._incarnation = incarnation
         self._unsaved: str | None = None
         self._wrote = False
         self._views = views.Views(folder)
@@ -127,7 +134,14 @@ class FileKeeper:
 
     def checkpoint(self) -> None:
         with self._mutex, self._locked():
-            self._fold(self._current(write=True), at_rest=False)
+            loaded = self._current(write=True)
+            self._fold(loaded, at_rest=False)
+            self._flush_all(loaded)
+
+    def flush(self) -> None:
+        """Bring to the disk whatever was written, by whomever, in any durability."""
+        with self._mutex, self._locked():
+            self._flush_all(self._current(write=True))
 
     def vacuum(self) -> VacuumReport:
         with self._mutex, self._locked():
@@ -146,6 +160,8 @@ class FileKeeper:
             if decision.events:
                 self._append(loaded, moment, decision.events, True)
                 self._fold_if_possible(loaded)
+            else:
+                self._acknowledge(loaded)
             return decision.result
 
     def summary(self) -> SessionSummary:
@@ -353,9 +369,17 @@ class FileKeeper:
 
     def _acknowledge(self, loaded: Loaded) -> None:
         """An answer from what may not be on the disk is an acknowledgement of it: flush it first."""
+        if self._full:
+            self._flush_all(loaded)
+
+    def _flush_all(self, loaded: Loaded) -> None:
         journal = loaded.journal
-        if self._full and journal is not None and journal.flushed_seq < journal.last_seq:
+        if journal is not None and journal.flushed_seq < journal.last_seq:
             self._flush(loaded, journal.last_seq)
+        elif journal is None and not loaded.named:
+            # Who folded may have died before the head's name was flushed.
+            system.flush_dir(self.folder)
+            loaded.named = True
 
     def _flush(self, loaded: Loaded, seq: int) -> None:
         journal = loaded.journal
@@ -423,6 +447,8 @@ class FileKeeper:
     def _fold_now(self, loaded: Loaded, *, at_rest: bool, **kwargs: Any) -> None:
         settled = False
         try:
+            if loaded.bad_entries:
+                set_aside_entries(self.folder, loaded)
             settled = fold(self.folder, loaded, at_rest=at_rest, **kwargs)
         finally:
             if not settled:

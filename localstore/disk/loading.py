@@ -29,7 +29,7 @@ class Loaded:
 
     `pin` is a descriptor on the `head.json` it was loaded from: while it is open, a path with the same inode is the
     same file. `healed` says that the head was taken from its copy, since `head.json` is missing or damaged; `fold_due`
-    that the head names what was set aside.
+    that the head names what was set aside; `named` that the name of `head.json` is known to be on the disk.
     """
 
     __slots__ = (
@@ -40,6 +40,7 @@ class Loaded:
         "healed",
         "identity",
         "journal",
+        "named",
         "pin",
         "state",
         "unknown",
@@ -54,6 +55,7 @@ class Loaded:
         self.bad_entries: list[spool.BadEntry] = []
         self.fold_due = False
         self.healed: StoreError | None = None
+        self.named = False
         self.pin = -1
         self.identity: tuple[int, ...] = ()
 
@@ -72,11 +74,10 @@ class Loaded:
         if self.pin >= 0:
             system.close(self.pin)
             self.pin = -1
-        pin = system.open_read(head_path(folder))
-        self.identity = identity_of(os.fstat(pin))
-        if _PINS:
-            self.pin = pin
-        else:
+        self.pin = system.open_read(head_path(folder))
+        self.identity = identity_of(os.fstat(self.pin))
+        if not _PINS:
+            pin, self.pin = self.pin, -1
             system.close(pin)
 
     def settle(self, folder: str, head: Head) -> None:
@@ -90,18 +91,23 @@ class Loaded:
         self.bad_entries = []
         self.fold_due = False
         self.healed = None
+        self.named = True
         self.state.damaged_inputs = self.state.damaged_work = None
         self.pin_head(folder)
 
     def close(self) -> None:
         """Let go of every descriptor."""
-        if self.journal is not None:
-            self.journal.close()
-            self.journal = None
-        self.archive.close()
-        if self.pin >= 0:
-            system.close(self.pin)
-            self.pin = -1
+        journal, self.journal = self.journal, None
+        pin, self.pin = self.pin, -1
+        try:
+            if journal is not None:
+                journal.close()
+        finally:
+            try:
+                self.archive.close()
+            finally:
+                if pin >= 0:
+                    system.close(pin)
 
 
 def head_path(folder: str) -> str:

@@ -23,6 +23,7 @@ from ..keeper import Keeper
 from ..machine import attachments as rows
 from ..machine.decision import View
 from ..machine.forks import ForkRequest, child_of
+from ..machine.state import SessionState
 from ..surroundings import Surroundings, fresh_id
 from . import listing, names
 from .attachments import FileAttachments
@@ -55,7 +56,7 @@ class FileSessions:
 
     def __init__(self, root: str, durability: Durability, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
-        self.attachments = FileAttachments(os.path.join(root, names.ATTACHMENTS), durability, surroundings)
+        self.attachments = FileAttachments(os.path.join(root, names.ATTACHMENTS), surroundings)
         self._root = root
         self._durability = durability
         self._full = durability is Durability.FULL
@@ -72,8 +73,8 @@ class FileSessions:
     def _folder(self, session_id: str) -> str:
         return os.path.join(self._root, names.SESSIONS, names.session_dirname(session_id))
 
-    def _keeper(self, session_id: str) -> FileKeeper:
-        keeper = FileKeeper(self._folder(session_id), session_id, self._durability, self.surroundings)
+    def _keeper(self, session_id: str, incarnation: str = "") -> FileKeeper:
+        keeper = FileKeeper(self._folder(session_id), session_id, self._durability, self.surroundings, incarnation)
         keeper.on_open = self._opened
         keeper.housekeeper = self._housekeeper
         return keeper
@@ -84,7 +85,11 @@ class FileSessions:
         if keeper is not None and keeper.is_current():
             return keeper
         fresh = self._keeper(session_id)
-        if not os.path.isdir(fresh.folder) or not fresh.is_current():
+        try:
+            system.check_dir(fresh.folder)
+        except FileNotFoundError:
+            return None
+        if not fresh.is_current():
             return None
         with self._mutex:
             self._keepers[session_id] = fresh
@@ -161,22 +166,20 @@ class FileSessions:
             pass  # it is deleted where it is, too; whoever needs its place moves it
         return True
 
-    def trashed(self, session_id: str | None = None) -> Iterable[TrashedSession]:
-        return [entry.session for entry in self._trash.entries(session_id)]
+    def trashed(self, session_id: str | None = None, deleted_until_ms: int = names.MAX_SEQ) -> Iterable[TrashedSession]:
+        return [entry.session for entry in self._trash.entries(session_id, deleted_until_ms)]
 
     def restore(self, trashed: TrashedSession) -> Keeper:
+        incarnation = fresh_id()
         for entry in self._trash.entries(trashed.session_id):
             if entry.session == trashed:
                 try:
-                    self._trash.restore(entry, boot_tag(liveness.boot_id()), fresh_id())
+                    is_revived = self._trash.restore(entry, boot_tag(liveness.boot_id()), incarnation)
                 except FileExistsError:
                     raise SessionExists(trashed.session_id) from None
                 except FileNotFoundError:
                     break
-                found = self.find(trashed.session_id)
-                if found is None:
-                    raise SessionNotFound(trashed.session_id)
-                return found
+                return self._known(trashed.session_id, incarnation if is_revived else "")
         raise TrashedSessionNotFound(trashed.session_id, trashed.deleted_at_ms)
 
     def purge(self, trashed: TrashedSession) -> bool:
@@ -194,31 +197,45 @@ class FileSessions:
         folder = self._folder(request.session_id)
         building = os.path.join(self._root, names.SESSIONS, names.temporary(os.path.basename(folder)))
 
-        def build(loaded: Loaded) -> None:
+        def build(loaded: Loaded) -> SessionState:
             state = child_of(loaded.state, loaded.archive, self.surroundings.moment(), request)
             build_child(parent.folder, loaded, state, building)
+            return state
 
         try:
-            parent.folded(build)
-            system.rename_dir(building, folder)
+            state = parent.folded(build)
+            self._publish(building, folder)
         except FileExistsError:
             remove_tree_quietly(building)
             raise SessionExists(request.session_id) from None
         except BaseException:
             remove_tree_quietly(building)
             raise
-        system.flush_dir(os.path.dirname(folder))
-        found = self.find(request.session_id)
-        if found is None:
-            raise SessionNotFound(request.session_id)
-        return found
+        return self._known(request.session_id, state.incarnation)
+
+    @staticmethod
+    def _publish(building: str, folder: str) -> None:
+        """Rename the finished folder; where its name cannot be made durable, it is as if it had not been."""
+        system.rename_dir(building, folder)
+        try:
+            system.flush_dir(os.path.dirname(folder))
+        except BackendError:
+            system.rename_dir(folder, building)
+            raise
+
+    def _known(self, session_id: str, incarnation: str) -> FileKeeper:
+        """The keeper of a session that is there, which is not looked at yet."""
+        fresh = self._keeper(session_id, incarnation)
+        with self._mutex:
+            self._keepers[session_id] = fresh
+        return fresh
 
     # All of them.
 
     def _folders(self) -> Iterator[str]:
         where = os.path.join(self._root, names.SESSIONS)
-        for name in system.listdir(where):
-            if names.classify(name, True, names.Place.SESSIONS) is names.EntryKind.SESSION:
+        for name, is_folder in system.entries(where):
+            if is_folder and names.classify(name, True, names.Place.SESSIONS) is names.EntryKind.SESSION:
                 yield os.path.join(where, name)
 
     def keepers(self) -> Iterable[Keeper]:
@@ -237,7 +254,12 @@ class FileSessions:
             view = rows.named_ids()
             # A session that moves between two looks would be in neither.
             with self._trash.standing_still():
-                live = [keeper.read(view) for keeper in self.keepers()]
+                keepers = list(self.keepers())
+                live = [keeper.read(view) for keeper in keepers]
+                for keeper in keepers:
+                    # A row that was forgotten must not come back once its bytes are gone.
+                    if isinstance(keeper, FileKeeper):
+                        keeper.flush()
                 return frozenset().union(*live, *self._trash.views(view, boot_tag(liveness.boot_id())))
 
         return self.attachments.sweep(named, orphans, older_than_ms)

@@ -103,15 +103,17 @@ class Trash:
 
     # Looking: nothing is written.
 
-    def entries(self, session_id: str | None = None) -> Iterator[TrashEntry]:
-        """Every deleted session, or those of one id, in no order."""
-        for folder, deleted_at_ms in self._unmoved(session_id):
-            yield from self._told(folder, deleted_at_ms, moved=False)
+    def entries(self, session_id: str | None = None, deleted_until_ms: int = names.MAX_SEQ) -> Iterator[TrashEntry]:
+        """Every deleted session, or those of one id, or those deleted until then, in no order."""
+        for folder in self._unmoved(session_id):
+            yield from (each for each in self._told(folder) if each.session.deleted_at_ms <= deleted_until_ms)
         for name in self._listed(self._trash):
             parsed = names.parse_trashed(name)
-            if parsed is None or (session_id is not None and parsed[0] != names.session_dirname(session_id)):
+            if parsed is None or parsed[1] > deleted_until_ms:
                 continue
-            yield from self._told(os.path.join(self._trash, name), parsed[1], moved=True)
+            if session_id is not None and parsed[0] != names.session_dirname(session_id):
+                continue
+            yield from self._told(os.path.join(self._trash, name), parsed[1])
 
     def views(self, view: View[R], boot: str) -> Iterator[R]:
         """What `view`, which looks at no queue, sees of each deleted session."""
@@ -122,12 +124,12 @@ class Trash:
             finally:
                 loaded.close()
 
-    def _unmoved(self, session_id: str | None) -> Iterator[tuple[str, int | None]]:
+    def _unmoved(self, session_id: str | None) -> Iterator[str]:
         found = self._listed(self._sessions) if session_id is None else [names.session_dirname(session_id)]
         for name in found:
             folder = os.path.join(self._sessions, name)
             if os.path.lexists(os.path.join(folder, names.RECEIPT)) and is_deleted(folder):
-                yield folder, None
+                yield folder
 
     @staticmethod
     def _listed(folder: str) -> list[str]:
@@ -136,15 +138,18 @@ class Trash:
         except FileNotFoundError:
             return []
 
-    def _told(self, folder: str, deleted_at_ms: int | None, *, moved: bool) -> Iterator[TrashEntry]:
+    def _told(self, folder: str, moved_at_ms: int | None = None) -> Iterator[TrashEntry]:
         try:
             receipt = self._receipt(folder)
         except (FileNotFoundError, SessionNotFound):
             if os.path.lexists(folder):
                 raise
             return  # purged or restored meanwhile
-        at_ms = receipt.deleted_at_ms if deleted_at_ms is None else deleted_at_ms
-        yield TrashEntry(replace(receipt, deleted_at_ms=at_ms), folder, moved)
+        if moved_at_ms is None:
+            yield TrashEntry(receipt, folder, moved=False)
+        else:
+            # The name in the trash tells apart what was deleted in one millisecond.
+            yield TrashEntry(replace(receipt, deleted_at_ms=moved_at_ms), folder, moved=True)
 
     def _receipt(self, folder: str) -> TrashedSession:
         """The receipt of a deleted session; where it is damaged, one of now by what the session itself tells."""
@@ -181,14 +186,12 @@ class Trash:
                 system.rename_dir(folder, place)
             except FileExistsError:
                 continue
-            # In any durability: half of a session must not come back under its old name.
-            system.flush_dir(self._sessions)
-            system.flush_dir(self._trash)
+            self._flush_names()
             return place
         raise BackendError(f"the trash has {_MOST_TRIES} sessions like {folder} of one moment; purge it")
 
-    def restore(self, entry: TrashEntry, boot: str, incarnation: str) -> None:
-        """Make the deleted session a session again.
+    def restore(self, entry: TrashEntry, boot: str, incarnation: str) -> bool:
+        """Make the deleted session a session again; `False` where it is so damaged that it stays the same incarnation.
 
         `FileExistsError` where there is one of its id, `FileNotFoundError` where it is not in the trash any more.
         """
@@ -200,12 +203,16 @@ class Trash:
                 raise FileNotFoundError(folder)
             system.rename_dir(source, folder)
             try:
-                _revive(folder, boot, incarnation)
+                self._flush_names()
+                return _revive(folder, boot, incarnation)
             except BaseException:
                 system.rename_dir(folder, source)
                 raise
-            system.flush_dir(self._trash)
-            system.flush_dir(self._sessions)
+
+    def _flush_names(self) -> None:
+        """In any durability: half of a session must not come back under the name that it had."""
+        system.flush_dir(self._sessions)
+        system.flush_dir(self._trash)
 
     def purge(self, entry: TrashEntry) -> bool:
         """Remove the deleted session for good; `False` where it is not in the trash any more."""
@@ -218,13 +225,12 @@ class Trash:
                 system.rename_dir(source, doomed)
             except FileNotFoundError:
                 return False
-            # What is removed in part must not come back under the name of what is whole.
-            system.flush_dir(self._trash)
+            self._flush_names()
         remove_tree_quietly(doomed)
         return True
 
 
-def _revive(folder: str, boot: str, incarnation: str) -> None:
+def _revive(folder: str, boot: str, incarnation: str) -> bool:
     """Fold the session under a head that is not marked, as another incarnation; the fold removes the receipt."""
     lock = SessionLock(os.path.join(folder, names.LOCK))
     try:
@@ -238,5 +244,8 @@ def _revive(folder: str, boot: str, incarnation: str) -> None:
     except CorruptRecord:
         # It was deleted as damaged as it is. Those who use it are told of that.
         remove_quietly(os.path.join(folder, names.RECEIPT))
+        return False
+    else:
+        return True
     finally:
         lock.close()

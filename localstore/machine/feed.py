@@ -89,7 +89,7 @@ def changes(since: str | None, limit: int | None = None) -> View[ChangeBatch]:
         if since is not None:
             traces = _behind(since, after, mark, state, traces)
         traces = traces if limit is None else traces[:limit]
-        found = []
+        found: list[Change] = []
         for each in traces:
             cursor = _cursor(state, each.seq, each.mark)
             found.extend(

@@ -15,7 +15,7 @@ from localstore import cli
 from localstore.importers import UnknownTranscriptFormat
 
 from .director import Director
-from .narration import command, heading, step, tell, tree
+from .narration import command, heading, show, step, tree
 from .outcome import Outcome, judge
 from .recording import Recording
 from .worker_process import REPOSITORY, WorkerFailed
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not given.keep:
             shutil.rmtree(folder, ignore_errors=True)
     kept = "and is kept: look around in it." if given.keep else "and is removed now. To keep it: scripts/demo --keep"
-    tell(f"\nThe store was in {folder / 'store'}", kept)
+    show(f"\nThe store was in {folder / 'store'}\n{kept}")
     return 0 if outcome.is_good else 1
 
 
@@ -72,7 +72,7 @@ def demonstrate(transcript: Path, root: Path) -> Outcome:
     heading("9. Is it what the recording says?")
     for holds, what in outcome.judgement:
         step(what, after="yes  " if holds else "NO   ")
-    tell(f"\nThat took {time.monotonic() - began:.1f} seconds.")
+    show(f"\nThat took {time.monotonic() - began:.1f} seconds.")
     return outcome
 
 
@@ -84,7 +84,7 @@ def _show(outcome: Outcome, recording: Recording) -> None:
     outcome.check_exit_code = _run(outcome.root, "check")
     heading("8. And as it lies on the disk")
     for line in tree(outcome.root):
-        tell(line)
+        show(line)
 
 
 def _run(root: Path, *arguments: str) -> int:

@@ -88,11 +88,11 @@ class Director:
         transcript, turns = self.recording.transcript, self.recording.turns
         heading("1. A recorded agent session is played once more")
         tell(
-            f"{self._path.name} has {len(transcript.entries)} entries ({transcript.source_format}): what the user",
-            "said, what the agent answered, which tools it called, what they returned. An agent's runtime would",
-            f"commit that in {len(turns)} turns, each of them whole or not at all. The store is a folder:",
-            str(self._root),
+            f"{self._path.name} has {len(transcript.entries)} entries ({transcript.source_format}): what the user said,"
+            " what the agent answered, which tools it called, what they returned. An agent's runtime would commit that"
+            f" in {len(turns)} turns, each of them whole or not at all. The store is a folder:"
         )
+        step(str(self._root))
         session = store.create_session(
             transcript.session_id, session_name=transcript.title, model=transcript.model, cwd=transcript.cwd
         )
@@ -119,18 +119,18 @@ class Director:
         self.outcome.fencing_tokens.append(started.fencing_token)
         if not started.taken_from:
             tell(
-                f"{worker.name} is process {worker.pid}. It claims the session's lease: while it holds it, nobody else",
-                "can write. Every lease has a higher number than the one before, its fencing token. This one has"
-                f" {started.fencing_token}.",
+                f"{worker.name} is process {worker.pid}. It claims the session's lease: while it holds it, nobody else"
+                " can write. Every lease has a higher number than the one before, its fencing token. This one has"
+                f" {started.fencing_token}."
             )
             return worker
         self.outcome.taken_from_pids.append(started.taken_from)
         self.outcome.remaining_ms.append(started.remaining_ms)
         tell(
             f"{worker.name} is process {worker.pid}. The lease still has {started.remaining_ms / 1000:.0f} s to run,"
-            f" but its holder, process {started.taken_from},",
-            f"is dead beyond doubt: so it changes hands at once, in {started.took_us / 1000:.1f} ms. Its fencing token",
-            f"is {started.fencing_token}: whoever held it with a lower one can write no more.",
+            f" but its holder, process {started.taken_from}, is dead beyond doubt: so it changes hands at once, in"
+            f" {started.took_us / 1000:.1f} ms. Its fencing token is {started.fencing_token}: whoever held it with a"
+            " lower one can write no more."
         )
         return worker
 
@@ -208,10 +208,10 @@ class Director:
         done = self._committed(worker, turn)
         if done.is_replay:
             tell(
-                "What began it is settled, and it comes out as before, but for new ids and times of its messages.",
-                f"It is stamped {turn.turn_id!r} with the hash {done.turn_commit_hash[:12]}... of what it means, and",
-                "the store knows that stamp: it adds nothing, and gives the answer that got lost, revision"
-                f" {done.revision}.",
+                "What began it is settled, and it comes out as before, but for new ids and times of its messages. It"
+                f" is stamped {turn.turn_id!r} with the hash {done.turn_commit_hash[:12]}... of what it means, and the"
+                " store knows that stamp: it adds nothing, and gives the answer that got lost, revision"
+                f" {done.revision}."
             )
             return
         if claimed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import fill
 
 from localstore.cli.output import clean, shortened, size
 from localstore.disk.names import EntryKind, Place, classify
@@ -46,9 +47,14 @@ def heading(text: str) -> None:
     print(f"\n== {text}", flush=True)
 
 
-def tell(*lines: str) -> None:
+def tell(text: str) -> None:
     """A paragraph in plain words."""
-    print("\n".join(lines), flush=True)
+    print(fill(text, WIDTH, break_long_words=False, break_on_hyphens=False), flush=True)
+
+
+def show(line: str) -> None:
+    """A line as it is."""
+    print(line, flush=True)
 
 
 def step(text: str, *, after: str = "") -> None:

@@ -11,8 +11,6 @@ from typing import Any, TypeVar
 import pytest
 
 from localstore import (
-    Clock,
-    Durability,
     LeaseAcquired,
     StoreClosed,
     TextItem,
@@ -42,7 +40,7 @@ HOUR = 3_600_000
 class Lazy(AsyncLocalStore):
     """Opens what `make` gives, as `AsyncLocalStore` opens a folder."""
 
-    def __init__(self, make: Any, *, durability: Durability = Durability.FULL, clock: Clock | None = None) -> None:
+    def __init__(self, make: Any, **options: Any) -> None:
         self._root = None
         self._prepare(None, make)
 

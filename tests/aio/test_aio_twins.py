@@ -62,7 +62,8 @@ class TestTwins:
         for name, method in public(kind):
             if inspect.isfunction(method):
                 expected = {key: ours_of.get(hint, hint) for key, hint in typing.get_type_hints(method).items()}
-                assert typing.get_type_hints(inspect.getattr_static(twin, name)) == expected
+                hints = typing.get_type_hints(inspect.getattr_static(twin, name))
+                assert {key: twin if hint is Self else hint for key, hint in hints.items()} == expected, name
 
     @pytest.mark.parametrize(("kind", "twin"), TWINS)
     def test_properties_are_the_same(self, kind: type, twin: type) -> None:

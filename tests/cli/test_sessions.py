@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from localstore import ActivePath, ChildSession, LeaseOwnerIdentity, TokenUsage
+from localstore import ActivePath, ChildSession, LeaseOwnerIdentity, LocalStore, TokenUsage
 from localstore.cli import ExitCode
+from localstore.disk import names
 from localstore.testing.builders import append_commit, said, usage
 from tests.cli.sample import DEMO, DEMO_ID, dead_owner
 
@@ -182,6 +183,22 @@ def test_a_tombstoned_leaf(run, session):
     session.tombstone_nodes(["n1"])
     told = run("show", "session-1", "--json").json
     assert (told["leaf_node_id"], told["nodes"]) == (None, [])
+
+
+@pytest.mark.damaged
+def test_show_needs_no_other_session(run, root):
+    with LocalStore(root) as store:
+        for session_id in ("sound", "broken"):
+            commit(store.create_session(session_id), said("n", None, "text"))
+    shown = run("show", "sound", "--json")
+    folder = root / names.SESSIONS / names.session_dirname("broken")
+    for path in (folder / names.HEAD, *(folder / names.NODES).iterdir()):
+        path.write_bytes(b"damaged")
+    assert run("show", "sound", "--json") == shown
+    assert run("queue", "sound").code == ExitCode.OK
+    result = run("show", "broken")
+    assert result.code == ExitCode.REFUSED
+    assert str(folder / names.HEAD) in result.err
 
 
 def test_what_a_terminal_obeys_is_not_printed(run, store):

@@ -125,6 +125,7 @@ class TestRoot:
             LocalStore(tmp_path / "file" / "below")
         assert contents(tmp_path) == {"file": b"precious"}
 
+    @pytest.mark.damaged
     @pytest.mark.parametrize("version", [10**6, "one", None, "missing"], ids=["newer", "text", "null", "missing"])
     def test_of_another_format_is_refused_and_left_alone(self, tmp_path: Path, version: object):
         with LocalStore(tmp_path) as store:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
+from unittest import mock
 
 import orjson
 
@@ -25,7 +26,7 @@ from localstore.machine.moment import Moment
 from localstore.machine.state import SessionState
 from localstore.store import Store
 from localstore.testing import START_MS, ManualClock
-from tests.crash.crash_workload import ATTACHMENTS, SESSIONS, Ids, Keeps, Step, World
+from tests.crash.crash_workload import ATTACHMENTS, SESSIONS, A, Ids, Keeps, Step, World
 
 Seen = bytes | None
 """A session as text, `None` where there is none."""
@@ -140,7 +141,7 @@ class History:
 
     def allowed(self, name: str, first: int, last: int) -> list[Any]:
         """What a session or attachment may be, when the calls `first` to `last` may have been the last one kept."""
-        is_session = name in SESSIONS
+        is_session = name in self.after[0].sessions
         found = [
             self.after[number].sessions[name] if is_session else self.after[number].attachments[name]
             for number in range(first, last + 1)
@@ -161,28 +162,59 @@ class History:
 
 def remember(steps: tuple[Step, ...]) -> History:
     """The script on the in-memory store, and what it showed after each call."""
-    clock = ManualClock()
-    store = InMemoryStore(clock)
-    world = World(clock, lambda: store, separate=False)
-    ids = Ids()
     history = History(steps)
+    world, ids = _in_memory(START_MS)
     history.after.append(_snapshot(world))
     with ids.installed():
         for number, step in enumerate(steps, 1):
             ids.start(number)
-            clock.advance(1_000)
+            world.clock.advance(1_000)
             if step.makes is not None:
-                store.create_session(step.makes)
-                history.halfway[number] = {step.makes: see(store, clock, step.makes)}
+                world.store.create_session(step.makes)
+                history.halfway[number] = {step.makes: see(world.store, world.clock, step.makes)}
                 ids.start(number)
             step.run(world)
             history.after.append(_snapshot(world))
     return history
 
 
-def _snapshot(world: World) -> Snapshot:
+def remember_later(
+    steps: tuple[Step, ...], earlier: tuple[Step, ...], tokens: dict[str, int], now_ms: int, boot: str
+) -> History:
+    """What the first session showed when `steps` were made in another boot, after the calls `earlier` were lost or not.
+
+    `tokens` are those that were given out before, lost or not.
+    """
+    history = History(steps)
+    world, ids = _in_memory(START_MS)
+    with ids.installed():
+        for number, step in enumerate(earlier, 1):
+            ids.start(number)
+            world.clock.advance(1_000)
+            step.run(world)
+        world.tokens = dict(tokens)
+        world.clock.set(now_ms)
+        with mock.patch("localstore.liveness.boot_id", lambda: boot):
+            history.after.append(_snapshot(world, (A,), ()))
+            for number, step in enumerate(steps, 1):
+                ids.start(number)
+                world.clock.advance(1_000)
+                step.run(world)
+                history.after.append(_snapshot(world, (A,), ()))
+    return history
+
+
+def _in_memory(now_ms: int) -> tuple[World, Ids]:
+    clock = ManualClock(now_ms)
+    store = InMemoryStore(clock)
+    return World(clock, lambda: store, separate=False), Ids()
+
+
+def _snapshot(
+    world: World, sessions: tuple[str, ...] = SESSIONS, attachments: tuple[str, ...] = ATTACHMENTS
+) -> Snapshot:
     return Snapshot(
-        {session_id: see(world.store, world.clock, session_id) for session_id in SESSIONS},
-        {attachment: has(world.store, attachment) for attachment in ATTACHMENTS},
+        {session_id: see(world.store, world.clock, session_id) for session_id in sessions},
+        {attachment: has(world.store, attachment) for attachment in attachments},
         dict(world.tokens),
     )

@@ -82,7 +82,8 @@ class Keeps(Enum):
 class Step:
     """One call. `sessions` are those of which an acknowledgement keeps everything up to it, and attachments likewise.
 
-    `makes` is a session that it makes on its way.
+    `makes` is a session that it makes on its way. `again` says that the same call made twice is as if it was made once:
+    whoever died over it makes it again.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Step:
     keeps: Keeps = Keeps.FLUSHED
     sessions: tuple[str, ...] = (A,)
     makes: str | None = None
+    again: bool = False
 
 
 @cache
@@ -124,10 +126,10 @@ class World:
     clock: ManualClock
     opens: Callable[[], Store]
     separate: bool
-    store: Store = field(init=False)
-    second: Store = field(init=False)
     held: dict[str, Any] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
+    store: Store = field(init=False)
+    second: Store = field(init=False)
 
     def __post_init__(self) -> None:
         self.open()
@@ -374,13 +376,13 @@ def _steps() -> Iterator[Step]:
     yield Step("claim work", _claim_work, soft)
     yield Step("renew work", lambda w: w.handle().renew_queued_work_claim(w.held["work claim"], HOUR_MS), soft)
     yield Step("intend to attach", lambda w: w.handle().record_intent(intent(attachment_id(ATTACHED), session_id=A)))
-    yield Step("put", lambda w: w.store.attachments.put(ATTACHED, PNG), sessions=(attachment_id(ATTACHED),))
+    yield Step("put", lambda w: w.store.attachments.put(ATTACHED, PNG), settled, (attachment_id(ATTACHED),))
     yield Step("commit everything", _commit_full)
     yield Step("commit that again", lambda w: w.handle(second=True).commit_runtime_state(w.held["full commit"]))
     yield Step("intend in vain", lambda w: w.handle().record_intent(intent(attachment_id(DROPPED), session_id=A)))
-    yield Step("put in vain", lambda w: w.second.attachments.put(DROPPED, PNG), sessions=(attachment_id(DROPPED),))
-    yield Step("put without intent", lambda w: w.store.attachments.put(UNNAMED, PNG), sessions=(attachment_id(UNNAMED),))
-    yield Step("put again", lambda w: w.store.attachments.put(UNNAMED, PNG), sessions=(attachment_id(UNNAMED),))
+    yield Step("put in vain", lambda w: w.second.attachments.put(DROPPED, PNG), settled, (attachment_id(DROPPED),))
+    yield Step("put without intent", lambda w: w.store.attachments.put(UNNAMED, PNG), settled, (attachment_id(UNNAMED),))
+    yield Step("put again", lambda w: w.store.attachments.put(UNNAMED, PNG), settled, (attachment_id(UNNAMED),))
     yield Step("checkpoint", lambda w: w.handle().checkpoint(), settled)
     yield Step("enqueue for turn 2", lambda w: _enqueue(w, active_input("now", "turn-2", session_id=A), "active 2"))
     yield Step("enqueue late", lambda w: _enqueue(w, active_input("late", "turn-2", before_completion, session_id=A)))
@@ -421,7 +423,7 @@ def _steps() -> Iterator[Step]:
     yield Step("delete B", lambda w: _delete_and_forget(w, B), sessions=(B,))
     yield Step("make B again", lambda w: w.second.create_session(B, session_name="anew"), sessions=(B,))
     yield Step("lease of B again", lambda w: w.lease(B), soft, ())
-    yield Step("commit to B again", lambda w: w.settle(append_commit(node("only", None), session_id=B)), sessions=(B,))
+    yield Step("commit to B again", lambda w: w.settle(stamped(append_commit(node("only"), session_id=B), "t")), sessions=(B,))
     yield Step("intend elsewhere", lambda w: w.handle().record_intent(intent("loose", session_id=A)))
     yield Step("stamp refs", lambda w: w.handle().commit_refs(A, ("loose", attachment_id(ATTACHED))))
     yield Step("forget", lambda w: w.handle(second=True).forget("loose"))
@@ -431,5 +433,67 @@ def _steps() -> Iterator[Step]:
     yield Step("close", lambda w: w.reopen(), settled, SESSIONS)
 
 
-SCRIPT = tuple(_steps())
+_REPEATABLE = frozenset(
+    {
+        "create",
+        "create a child",
+        "create again",
+        "enqueue pictures",
+        "enqueue for next",
+        "enqueue that again",
+        "enqueue more",
+        "queue more work",
+        "intend to attach",
+        "put",
+        "commit everything",
+        "commit that again",
+        "checkpoint",
+        "commit interrupted",
+        "tombstone",
+        "cancel work",
+        "cancel input",
+        "cancel inputs",
+        "close and open",
+        "defer orphans",
+        "cancel the rest",
+        "commit stamped",
+        "commit replacing",
+        "collect",
+        "vacuum",
+        "delete B",
+        "commit to B again",
+        "stamp refs",
+        "forget",
+        "sweep",
+        "delete C",
+    }
+)
+
+SCRIPT = tuple(replace(step, again=step.name in _REPEATABLE) for step in _steps())
 """The calls, in order."""
+
+
+def later_steps(name: str) -> tuple[Step, ...]:
+    """A turn on the first session, with every kind of acknowledgement in it."""
+    soft, settled = Keeps.LOSABLE, Keeps.SETTLED
+
+    def commit(world: World) -> object:
+        lease = world.held[f"lease of {A}"]
+        commit = append_commit(node(name, "a1"), session_id=A).completing_turn_input_claim(world.held["later claim"].completion())
+        return world.settle(stamped(commit, name).releasing_session_execution_lease(lease.completion()))
+
+    def claim(world: World) -> object:
+        return _claim(world, "later claim", world.handle().claim_next_turn_inputs(A, world.fence(), WORKER, HOUR_MS, 99))
+
+    return (
+        Step("enqueue later", lambda w: _enqueue(w, next_input(name, session_id=A, source_key=name))),
+        # The first claim of a boot is flushed: a token must not come back after a second power cut.
+        Step("lease later", lambda w: w.lease(by=owner(name)), settled),
+        Step("claim later", claim, soft),
+        Step("commit later", commit),
+        Step("queue later", lambda w: _queue(w, wake(name, session_id=A)), sessions=(A,)),
+        Step("intend later", lambda w: w.handle(second=True).record_intent(intent(name, session_id=A))),
+        Step("settle later", lambda w: w.handle(second=True).checkpoint(), settled),
+        Step("rename later", _save_meta),
+        Step("close later", lambda w: w.reopen(), settled),
+    )

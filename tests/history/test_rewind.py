@@ -158,9 +158,7 @@ class TestFencing:
         with pytest.raises(SessionExecutionLeaseExpired):
             three.session.renew_session_execution_lease(old.fence(), HOUR)
         with pytest.raises(SessionExecutionLeaseExpired):
-            three.session.commit_runtime_state(
-                append_commit(node("late", "c"), session_execution_lease=old.fence())
-            )
+            three.session.commit_runtime_state(append_commit(node("late", "c"), session_execution_lease=old.fence()))
         assert leaf(three.session) == "a"
 
     def test_a_holder_that_is_dead_is_taken_over(self, three: Living) -> None:

@@ -63,6 +63,7 @@ def _check_journal(look: Look, head: Head, path: str, replayed: Replayed, boot: 
             apply_record(replayed.state, replayed.recent, record.seq, record.at_ms, record.events)
         torn, unended = journal.torn, journal.unended
         offset = journal.offset
+        cut_from = journal.flushed_seq + 1 if journal.boot != boot else None
     except RecordSchemaVersionError as error:
         replayed.intact = False
         look.version_error(path, error, raw.partition(b"\n")[0], KIND)
@@ -78,7 +79,7 @@ def _check_journal(look: Look, head: Head, path: str, replayed: Replayed, boot: 
         look.note(Severity.INFO, "torn_write", path, message, "the next call sets them aside", offset=offset)
     if unended:
         _check_last_ending(look, path, raw[offset - 1 : offset], offset - 1)
-    _check_separators(look, path, raw[: offset - unended])
+    _check_separators(look, path, raw[: offset - unended], cut_from)
 
 
 def _check_last_ending(look: Look, path: str, found: bytes, offset: int) -> None:
@@ -91,18 +92,28 @@ def _check_last_ending(look: Look, path: str, found: bytes, offset: int) -> None
     look.note(Severity.INFO, "torn_write", path, message, "the next call writes it", offset=offset)
 
 
-def _check_separators(look: Look, path: str, raw: bytes) -> None:
-    """Header and line ends are whole. Where they are not, the chain proves the records all the same."""
+def _check_separators(look: Look, path: str, raw: bytes, cut_from: int | None) -> None:
+    """Header and line ends are whole. Where they are not, the chain proves the records all the same.
+
+    From record `cut_from` on a power cut, where there was one, may have lost any part of a write.
+    """
     try:
         has_header = not raw or read_header(raw, path) is not None
     except (CorruptRecord, RecordSchemaVersionError):
         has_header = False
+    records, stretches = salvage_records(raw, path)
+
+    def note(kind: str, what: str, seq: int, offset: int) -> None:
+        severity = Severity.ERROR if cut_from is None or seq < cut_from else Severity.WARNING
+        look.note(severity, kind, path, what, offset=offset)
+
     if not has_header:
-        look.error("damaged_header", path, "its first line is damaged; the records behind it are proven", offset=0)
-    for stretch in salvage_records(raw, path)[1]:
+        first = records[0][1].seq if records else 0
+        note("damaged_header", "its first line is damaged; the records behind it are proven", first, 0)
+    for stretch in stretches:
         if has_header or stretch.offset:
-            message = "a line end is damaged; the records around it are proven"
-            look.error("damaged_ending", path, message, offset=stretch.offset)
+            before = max((record.seq for offset, record in records if offset < stretch.offset), default=0)
+            note("damaged_ending", "a line end is damaged; the records around it are proven", before, stretch.offset)
 
 
 def _report(look: Look, path: str, raw: bytes, error: CorruptRecord) -> None:

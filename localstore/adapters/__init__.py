@@ -1,0 +1,12 @@
+"""The session interfaces of agent frameworks, kept as ordinary sessions of a store.
+
+| module | extra | class | implements |
+| --- | --- | --- | --- |
+| `openai_agents` | `localstore[openai-agents]` | `LocalStoreSession` | `agents.memory.Session` |
+| `langgraph` | `localstore[langgraph]` | `LocalStoreSaver`, `AsyncLocalStoreSaver` | `BaseCheckpointSaver` |
+| `adk` | `localstore[adk]` | `LocalStoreSessionService` | `BaseSessionService` |
+| `claude_agent_sdk` | `localstore[claude-agent-sdk]` | `LocalStoreSessionStore` | `SessionStore` |
+
+Each module imports its framework, and nothing here imports the modules: a program pays for the one it uses. All of them
+can share one root, and what they write is listed, shown, searched, forked and exported like any session.
+"""
