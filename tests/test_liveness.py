@@ -39,9 +39,7 @@ def spawn() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     children: list[subprocess.Popen[bytes]] = []
 
     def start(code: str = IDLE) -> subprocess.Popen[bytes]:
-        child = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
-        )
+        child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
         children.append(child)
         return child
 
@@ -85,10 +83,7 @@ def unshared(*flags: str) -> tuple[str, ...] | None:
     if not LINUX or shutil.which("unshare") is None:
         return None
     for command in (("unshare", *flags), ("unshare", "--user", "--map-root-user", *flags)):
-        if (
-            subprocess.run([*command, sys.executable, "-c", ""], capture_output=True, check=False).returncode
-            == 0
-        ):
+        if subprocess.run([*command, sys.executable, "-c", ""], capture_output=True, check=False).returncode == 0:
             return command
     return None
 
@@ -421,9 +416,7 @@ def test_start_is_the_ticks_that_psutil_counts_from(spawn):
 @linux_only
 @pytest.mark.parametrize("name", ["a) Z 1 2 (b", ")) R", "x y", "((("])
 def test_start_survives_any_process_name(spawn, name):
-    child = spawn(
-        f"import sys\nopen('/proc/self/comm', 'w').write({name!r})\nprint(flush=True)\nsys.stdin.read()\n"
-    )
+    child = spawn(f"import sys\nopen('/proc/self/comm', 'w').write({name!r})\nprint(flush=True)\nsys.stdin.read()\n")
     start = start_of(child.pid)
     assert child.stdout is not None
     child.stdout.readline()
@@ -432,9 +425,7 @@ def test_start_survives_any_process_name(spawn, name):
     assert liveness.is_definitely_gone(child.pid, start) is False
 
 
-@pytest.mark.parametrize(
-    "line", [b"", b"7", b"7 (a)", b"7 (a) S 1 2 3", b"7 (a) S" + b" x" * 40, b"\xff) \xff" * 30]
-)
+@pytest.mark.parametrize("line", [b"", b"7", b"7 (a)", b"7 (a) S 1 2 3", b"7 (a) S" + b" x" * 40, b"\xff) \xff" * 30])
 def test_damaged_stat_line_has_no_start(line):
     assert liveness._start_in_stat(line) is None
 
@@ -470,9 +461,7 @@ def test_stepped_wall_clock_changes_no_ticks(spawn, step_wall_clock, seconds):
     child = spawn()
     start, created = start_of(child.pid), psutil.Process(child.pid).create_time()
     step_wall_clock(seconds)
-    assert (
-        abs(psutil.Process(child.pid).create_time() - created - seconds) < 1
-    )  # the step is felt where it can be
+    assert abs(psutil.Process(child.pid).create_time() - created - seconds) < 1  # the step is felt where it can be
     assert start_of(child.pid) == start
     assert liveness.is_definitely_gone(child.pid, start) is False
 

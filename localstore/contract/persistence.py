@@ -143,8 +143,8 @@ class RuntimePersistence(AttachmentManifest):
 
         A known `source_key` with the same ingress and input gives the stored record in its current state, terminal ones
         too until vacuum; with other content: `PendingTurnInputSourceKeyConflict`. A known `input_id` with the same or
-        no source key and equal content gives the record, else `InvalidArgument`. Input for an active turn that is already
-        stamped is stored deferred. A session that does not exist is created.
+        no source key and equal content gives the record, else `InvalidArgument`. Input for an active turn that is
+        already stamped is stored deferred. A session that does not exist is created.
         """
         raise _unsupported("pending turn input")
 

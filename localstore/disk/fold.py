@@ -153,7 +153,7 @@ def _write_spool(folder: str, kind: spool.SpoolKind[spool.E], old: SpoolIndex, e
 
 
 def _remove_lost_views(where: str, own: set[str], next_seq: int) -> None:
-    """Remove files of entries that a power cut took out of the journal, before other entries with their numbers count."""
+    """Remove files of entries that a power cut took from the journal, before others with their numbers count."""
     for seq, found in spool.names_by_seq(where).items():
         for name in found if seq >= next_seq else ():
             if name not in own:

@@ -22,9 +22,7 @@ def answer(uuid: str, usage: Any, **fields: Any) -> dict[str, Any]:
 
 
 def test_chain_branches_and_forward_references_are_kept():
-    raw = lines_of(
-        line("b", "c"), line("a"), line("c", "a"), line("d", "a", isSidechain=True), line("e", "gone")
-    )
+    raw = lines_of(line("b", "c"), line("a"), line("c", "a"), line("d", "a", isSidechain=True), line("e", "gone"))
     transcript = judge(read_transcript(raw))
     parents = {entry.entry_id: entry.parent_id for entry in transcript.entries}
     assert parents == {"b": "c", "a": None, "c": "a", "d": "a", "e": "gone"}
@@ -32,15 +30,11 @@ def test_chain_branches_and_forward_references_are_kept():
 
 
 def test_the_leaf_is_the_end_of_the_main_line():
-    raw = lines_of(
-        line("a"), line("b", "a"), line("x", "a", isSidechain=True), {"type": "summary", "leafUuid": "b"}
-    )
+    raw = lines_of(line("a"), line("b", "a"), line("x", "a", isSidechain=True), {"type": "summary", "leafUuid": "b"})
     transcript = judge(read_transcript(raw))
     assert transcript.metadata["leaf_entry_id"] == "b"
     assert transcript.metadata["sidechain_entry_count"] == 1
-    only_side = judge(
-        read_transcript(lines_of(line("x", isSidechain=True), line("y", "x", isSidechain=True)))
-    )
+    only_side = judge(read_transcript(lines_of(line("x", isSidechain=True), line("y", "x", isSidechain=True))))
     assert only_side.metadata["leaf_entry_id"] == "y"
 
 
@@ -137,9 +131,7 @@ def test_usage_of_one_answer_on_several_lines_grows_and_is_counted_once():
 
 
 def test_answers_of_two_requests_are_counted_both():
-    raw = lines_of(
-        answer("a", {"output_tokens": 4}), {**answer("b", {"output_tokens": 4}), "requestId": "r2"}
-    )
+    raw = lines_of(answer("a", {"output_tokens": 4}), {**answer("b", {"output_tokens": 4}), "requestId": "r2"})
     assert total_usage(read_transcript(raw)) == EntryUsage(output_tokens=8)
 
 
@@ -147,9 +139,7 @@ def test_answers_of_two_requests_are_counted_both():
 def test_a_count_that_is_none_is_reported_and_the_entry_kept(count):
     source = answer("a", {"input_tokens": 3, "output_tokens": count})
     transcript = judge(read_transcript(lines_of(source)))
-    assert [(problem.line, "output_tokens" in problem.reason) for problem in transcript.problems] == [
-        (1, True)
-    ]
+    assert [(problem.line, "output_tokens" in problem.reason) for problem in transcript.problems] == [(1, True)]
     assert [entry.usage for entry in transcript.entries] == [None]
     assert originals(transcript) == [source]
 
@@ -181,9 +171,7 @@ def test_title_model_and_directory():
 
 
 def test_the_first_session_id_is_the_transcripts_and_all_are_listed():
-    transcript = judge(
-        read_transcript(lines_of(line("a"), line("b", sessionId="t"), line("c", sessionId="")))
-    )
+    transcript = judge(read_transcript(lines_of(line("a"), line("b", sessionId="t"), line("c", sessionId=""))))
     assert transcript.session_id == "s"
     assert transcript.metadata["session_ids"] == ["s", "t"]
 

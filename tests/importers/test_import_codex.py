@@ -19,9 +19,7 @@ def item(**payload: Any) -> dict[str, Any]:
 
 
 def said(role: str, *texts: str) -> dict[str, Any]:
-    content = [
-        {"type": "output_text" if role == "assistant" else "input_text", "text": text} for text in texts
-    ]
+    content = [{"type": "output_text" if role == "assistant" else "input_text", "text": text} for text in texts]
     return item(type="message", role=role, content=content)
 
 
@@ -48,9 +46,7 @@ SESSION = (
     item(type="reasoning", summary=[], content=None, encrypted_content="gAAA"),
     item(type="function_call", name="shell", arguments='{"command":["ls"]}', call_id="call_1"),
     item(type="function_call_output", call_id="call_1", output="src"),
-    item(
-        type="custom_tool_call", name="apply_patch", input="*** Begin", call_id="call_2", status="completed"
-    ),
+    item(type="custom_tool_call", name="apply_patch", input="*** Begin", call_id="call_2", status="completed"),
     item(type="custom_tool_call_output", call_id="call_2", output="ok"),
     said("assistant", "A typo."),
     line("event_msg", {"type": "agent_message", "message": "A typo."}),
@@ -130,9 +126,7 @@ def test_roles_of_items(payload, expected):
     assert originals(transcript) == [source]
 
 
-@pytest.mark.parametrize(
-    "odd", [{"payload": 3}, {"type": 7, "payload": {"type": "token_count"}}, {}, {"role": "user"}]
-)
+@pytest.mark.parametrize("odd", [{"payload": 3}, {"type": 7, "payload": {"type": "token_count"}}, {}, {"role": "user"}])
 def test_odd_lines_are_kept_as_records(odd):
     transcript = judge(read_transcript(lines_of(SESSION[0], odd)))
     assert originals(transcript) == [SESSION[0], odd]

@@ -139,9 +139,7 @@ JSON = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     # Text with lone surrogates is not JSON.
     | st.text(st.characters(codec="utf-8"), max_size=6),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["role", "text", "type", ""]), inner)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["role", "text", "type", ""]), inner),
     max_leaves=8,
 )
 FIELDS = [

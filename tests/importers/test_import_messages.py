@@ -27,9 +27,7 @@ def as_list(messages: Any) -> Transcript:
 
 
 def as_object(messages: Any) -> Transcript:
-    return read_transcript(
-        orjson.dumps({"temperature": 0.5, "messages": messages}, option=orjson.OPT_INDENT_2)
-    )
+    return read_transcript(orjson.dumps({"temperature": 0.5, "messages": messages}, option=orjson.OPT_INDENT_2))
 
 
 def as_lines(messages: Any) -> Transcript:
@@ -108,9 +106,7 @@ def test_usage_in_every_dialect(read, usage, expected):
     assert transcript.entries[1].model == transcript.model == "m1"
 
 
-@pytest.mark.parametrize(
-    "usage", [3, {"prompt_tokens": 5, "prompt_tokens_details": 7}, {"output_tokens": -1}]
-)
+@pytest.mark.parametrize("usage", [3, {"prompt_tokens": 5, "prompt_tokens_details": 7}, {"output_tokens": -1}])
 def test_usage_that_is_none_is_reported(usage):
     transcript = judge(as_lines([MESSAGES[0], {**MESSAGES[4], "usage": usage}]))
     assert [problem.line for problem in transcript.problems] == [2]
