@@ -1,176 +1,7 @@
 """Plain-file, durable session storage for AI agents: one machine, no database, readable with `cat`."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
-
-from .attachments import SessionScopedAttachmentStore
-from .contract.attachments import (
-    AttachmentCreateMeta,
-    AttachmentIntent,
-    AttachmentManifest,
-    AttachmentManifestEntry,
-    AttachmentRef,
-    AttachmentStore,
-    AttachmentSweepReport,
-    NoopAttachmentManifest,
-    StoredAttachment,
-)
-from .contract.clock import (
-    Clock,
-    SystemClock,
-)
-from .contract.commits import (
-    PersistedSessionRead,
-    RuntimeCommit,
-    RuntimeCommitResult,
-    RuntimeTurnCommitStamp,
-)
-from .contract.errors import (
-    AttachmentNotFound,
-    BackendError,
-    BranchExists,
-    BranchNotFound,
-    CorruptRecord,
-    HeadRevisionConflict,
-    InvalidArgument,
-    InvalidCommit,
-    InvalidRecordSchemaVersion,
-    MissingRecordSchemaVersion,
-    NodeNotFound,
-    NothingToUndo,
-    PendingTurnInputSourceKeyConflict,
-    QueuedWorkClaimExpired,
-    RecordSchemaVersionError,
-    RuntimeTurnCommitConflict,
-    SessionBindingMismatch,
-    SessionExecutionLeaseExpired,
-    SessionExecutionLeaseHeld,
-    SessionExists,
-    SessionNotFound,
-    StoreClosed,
-    StoreError,
-    TrashedSessionNotFound,
-    TurnInputClaimExpired,
-    UnsupportedRecordSchemaVersion,
-)
-from .contract.feed import Change, ChangeBatch, ChangeKind, CursorExpired
-from .contract.graph import (
-    ActivePath,
-    FullGraph,
-    GraphAppend,
-    GraphDelta,
-    GraphReplaceFull,
-    GraphUnchanged,
-    SessionGraph,
-    SessionNodeRecord,
-    SessionReadScope,
-)
-from .contract.history import (
-    Branch,
-    GraphLeaf,
-    HeadMove,
-    HeadMoveKind,
-)
-from .contract.inputs import (
-    ActiveTurn,
-    ActiveTurnClaim,
-    CancelByInputId,
-    CancelBySourceKey,
-    CheckpointKind,
-    ImageRef,
-    InputAlreadyCancelled,
-    InputAlreadyClaimed,
-    InputAlreadyCompleted,
-    InputCancelled,
-    InputNotFound,
-    NextTurn,
-    NextTurnClaim,
-    PendingTurnInput,
-    PendingTurnInputCancelOutcome,
-    PendingTurnInputCancelResult,
-    PendingTurnInputCancelTarget,
-    PendingTurnInputClaimDiagnostics,
-    PendingTurnInputDraft,
-    PendingTurnInputSuffixCancelOutcome,
-    SuffixAnchorNotFound,
-    SuffixOutcomes,
-    TextItem,
-    TurnInput,
-    TurnInputCheckpointBoundary,
-    TurnInputClaim,
-    TurnInputClaimMode,
-    TurnInputCompletion,
-    TurnInputIngress,
-    TurnInputItem,
-    TurnInputState,
-)
-from .contract.leases import (
-    LeaseAcquired,
-    LeaseBusy,
-    LeaseOwnerIdentity,
-    LocalProcess,
-    Opaque,
-    OwnerLiveness,
-    SessionExecutionLease,
-    SessionExecutionLeaseClaimOutcome,
-    SessionExecutionLeaseCompletion,
-    SessionExecutionLeaseFence,
-)
-from .contract.persistence import (
-    RuntimePersistence,
-)
-from .contract.sessions import (
-    ChildSession,
-    Durability,
-    DurabilityTier,
-    GcReport,
-    RootSession,
-    SessionHead,
-    SessionMeta,
-    SessionRelation,
-    SessionSummary,
-    VacuumReport,
-)
-from .contract.state import (
-    AgentFrameRecord,
-    BlobRef,
-    HydratedSessionCheckpoint,
-    PersistedSessionConfig,
-    PersistedTurnState,
-    SessionCheckpoint,
-    TokenLedgerEntry,
-    TokenUsage,
-)
-from .contract.trash import (
-    PruneReport,
-    SparedSession,
-    SpareReason,
-    TrashedSession,
-)
-from .contract.values import (
-    JsonObject,
-    JsonValue,
-)
-from .contract.work import (
-    DeliveryPolicy,
-    MergeGroup,
-    MergeKey,
-    MergeNever,
-    MergePayloadDefault,
-    ProcessWake,
-    QueuedWorkBatch,
-    QueuedWorkBatchDraft,
-    QueuedWorkClaim,
-    QueuedWorkClaimBoundary,
-    QueuedWorkClass,
-    QueuedWorkCompletion,
-    QueuedWorkItem,
-    QueuedWorkPayload,
-    SessionCommand,
-    SlotPolicy,
-)
-from .local import LocalStore
-from .memory import InMemoryStore
-from .session import SessionStore
 
 if TYPE_CHECKING:
     from .aio import (
@@ -179,19 +10,215 @@ if TYPE_CHECKING:
         AsyncSessionScopedAttachmentStore,
         AsyncSessionStore,
     )
+    from .attachments import SessionScopedAttachmentStore
+    from .contract.attachments import (
+        AttachmentCreateMeta,
+        AttachmentIntent,
+        AttachmentManifest,
+        AttachmentManifestEntry,
+        AttachmentRef,
+        AttachmentStore,
+        AttachmentSweepReport,
+        NoopAttachmentManifest,
+        StoredAttachment,
+    )
+    from .contract.clock import (
+        Clock,
+        SystemClock,
+    )
+    from .contract.commits import (
+        PersistedSessionRead,
+        RuntimeCommit,
+        RuntimeCommitResult,
+        RuntimeTurnCommitStamp,
+    )
+    from .contract.errors import (
+        AttachmentNotFound,
+        BackendError,
+        BranchExists,
+        BranchNotFound,
+        CorruptRecord,
+        HeadRevisionConflict,
+        InvalidArgument,
+        InvalidCommit,
+        InvalidRecordSchemaVersion,
+        MissingRecordSchemaVersion,
+        NodeNotFound,
+        NothingToUndo,
+        PendingTurnInputSourceKeyConflict,
+        QueuedWorkClaimExpired,
+        RecordSchemaVersionError,
+        RuntimeTurnCommitConflict,
+        SessionBindingMismatch,
+        SessionExecutionLeaseExpired,
+        SessionExecutionLeaseHeld,
+        SessionExists,
+        SessionNotFound,
+        StoreClosed,
+        StoreError,
+        TrashedSessionNotFound,
+        TurnInputClaimExpired,
+        UnsupportedRecordSchemaVersion,
+    )
+    from .contract.feed import Change, ChangeBatch, ChangeKind, CursorExpired
+    from .contract.graph import (
+        ActivePath,
+        FullGraph,
+        GraphAppend,
+        GraphDelta,
+        GraphReplaceFull,
+        GraphUnchanged,
+        SessionGraph,
+        SessionNodeRecord,
+        SessionReadScope,
+    )
+    from .contract.history import (
+        Branch,
+        GraphLeaf,
+        HeadMove,
+        HeadMoveKind,
+    )
+    from .contract.inputs import (
+        ActiveTurn,
+        ActiveTurnClaim,
+        CancelByInputId,
+        CancelBySourceKey,
+        CheckpointKind,
+        ImageRef,
+        InputAlreadyCancelled,
+        InputAlreadyClaimed,
+        InputAlreadyCompleted,
+        InputCancelled,
+        InputNotFound,
+        NextTurn,
+        NextTurnClaim,
+        PendingTurnInput,
+        PendingTurnInputCancelOutcome,
+        PendingTurnInputCancelResult,
+        PendingTurnInputCancelTarget,
+        PendingTurnInputClaimDiagnostics,
+        PendingTurnInputDraft,
+        PendingTurnInputSuffixCancelOutcome,
+        SuffixAnchorNotFound,
+        SuffixOutcomes,
+        TextItem,
+        TurnInput,
+        TurnInputCheckpointBoundary,
+        TurnInputClaim,
+        TurnInputClaimMode,
+        TurnInputCompletion,
+        TurnInputIngress,
+        TurnInputItem,
+        TurnInputState,
+    )
+    from .contract.leases import (
+        LeaseAcquired,
+        LeaseBusy,
+        LeaseOwnerIdentity,
+        LocalProcess,
+        Opaque,
+        OwnerLiveness,
+        SessionExecutionLease,
+        SessionExecutionLeaseClaimOutcome,
+        SessionExecutionLeaseCompletion,
+        SessionExecutionLeaseFence,
+    )
+    from .contract.persistence import (
+        RuntimePersistence,
+    )
+    from .contract.sessions import (
+        ChildSession,
+        Durability,
+        DurabilityTier,
+        GcReport,
+        RootSession,
+        SessionHead,
+        SessionMeta,
+        SessionRelation,
+        SessionSummary,
+        VacuumReport,
+    )
+    from .contract.state import (
+        AgentFrameRecord,
+        BlobRef,
+        HydratedSessionCheckpoint,
+        PersistedSessionConfig,
+        PersistedTurnState,
+        SessionCheckpoint,
+        TokenLedgerEntry,
+        TokenUsage,
+    )
+    from .contract.trash import (
+        PruneReport,
+        SparedSession,
+        SpareReason,
+        TrashedSession,
+    )
+    from .contract.values import (
+        JsonObject,
+        JsonValue,
+    )
+    from .contract.work import (
+        DeliveryPolicy,
+        MergeGroup,
+        MergeKey,
+        MergeNever,
+        MergePayloadDefault,
+        ProcessWake,
+        QueuedWorkBatch,
+        QueuedWorkBatchDraft,
+        QueuedWorkClaim,
+        QueuedWorkClaimBoundary,
+        QueuedWorkClass,
+        QueuedWorkCompletion,
+        QueuedWorkItem,
+        QueuedWorkPayload,
+        SessionCommand,
+        SlotPolicy,
+    )
+    from .local import LocalStore
+    from .memory import InMemoryStore
+    from .session import SessionStore
 
-_ASYNC = frozenset(
-    {"AsyncAttachmentStore", "AsyncLocalStore", "AsyncSessionScopedAttachmentStore", "AsyncSessionStore"}
+_ROOMS = (
+    "contract.attachments",
+    "contract.clock",
+    "contract.commits",
+    "contract.errors",
+    "contract.feed",
+    "contract.graph",
+    "contract.history",
+    "contract.inputs",
+    "contract.leases",
+    "contract.persistence",
+    "contract.sessions",
+    "contract.state",
+    "contract.trash",
+    "contract.values",
+    "contract.work",
+    "attachments",
+    "local",
+    "memory",
+    "session",
+    "aio",
 )
+"""Where the public names are defined. What everything needs comes first, what costs an import of its own last."""
 
 
 def __getattr__(name: str) -> object:
-    # asyncio doubles the time of the import, which those who call synchronously are spared.
-    if name in _ASYNC:
-        from . import aio
-
-        return getattr(aio, name)
+    # A hundred records take a while to define: a program that only starts, or prints its help, is spared that.
+    if name in __all__:
+        for room in _ROOMS:
+            module = import_module(f".{room}", __name__)
+            if name in vars(module):
+                value = vars(module)[name]
+                globals()[name] = value
+                return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 __all__ = [

@@ -33,6 +33,7 @@ from .store import TRASH_GRACE_MS, Store
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
 
 # A call may run after its caller went on: what could change until then is copied, as a synchronous call would have.
 _COPIES: dict[type, Callable[[Any], Any]] = {list: list, bytearray: bytearray, memoryview: bytes}
@@ -43,7 +44,7 @@ def _own(value: Any) -> Any:
     return value if copy is None else copy(value)
 
 
-class _Face(ABC, Generic[S]):
+class _Face(ABC, Generic[S_co]):
     """The async face of a synchronous object."""
 
     _lanes: Lanes
@@ -57,7 +58,7 @@ class _Face(ABC, Generic[S]):
                 member.__qualname__ = f"{cls.__qualname__}.{name}"
 
     @abstractmethod
-    def _reach(self) -> S:
+    def _reach(self) -> S_co:
         """The synchronous object. Called in a thread of the lanes: it may block."""
 
     def _admit(self) -> None:

@@ -148,7 +148,26 @@ def fields_of(value):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("import", str(DEMO), "/nowhere"), ("ls",), ("show", DEMO_ID), ("queue", DEMO_ID), ("check",)],
+    [
+        ("import", str(DEMO), "/nowhere"),
+        ("ls",),
+        ("show", DEMO_ID),
+        ("tree", DEMO_ID),
+        ("log", DEMO_ID),
+        ("rewind", DEMO_ID, "--none"),
+        ("undo", DEMO_ID),
+        ("branches", DEMO_ID),
+        ("branch", DEMO_ID, "idea"),
+        ("fork", DEMO_ID),
+        ("queue", DEMO_ID),
+        ("rm", DEMO_ID),
+        ("trash",),
+        ("purge",),
+        ("prune", "--max-sessions", "0", "--apply"),
+        ("vacuum", "--all"),
+        ("gc", "--all"),
+        ("check",),
+    ],
     ids=lambda arguments: arguments[0],
 )
 def test_every_field_of_the_json_is_in_the_reference(tmp_path, capsys, arguments):
@@ -158,7 +177,9 @@ def test_every_field_of_the_json_is_in_the_reference(tmp_path, capsys, arguments
     main([*root, *arguments, "--json"])
     told = orjson.loads(capsys.readouterr().out)
     general = TEXT[TEXT.index("## The command") : TEXT.index("### `localstore import")]
-    known = general + section("import") + section("ls") + section(arguments[0])
+    # What several commands print is told at the first of them.
+    shared = [section(command) for command in ("import", "ls", "log", "branches", "trash")]
+    known = "\n".join([general, *shared, section(arguments[0])])
     for name in fields_of(told):
         assert f"`{name}`" in known or f'"{name}"' in known, name
 

@@ -10,12 +10,19 @@ from typing import Annotated
 
 import typer
 
-from ..contract.errors import InvalidArgument, SessionNotFound, StoreError
-from . import checking, importing, queues, sessions
+from ..contract.errors import (
+    BranchNotFound,
+    InvalidArgument,
+    NodeNotFound,
+    SessionNotFound,
+    StoreError,
+    TrashedSessionNotFound,
+)
+from . import checking, history, importing, queues, sessions, trash, trees, upkeep
 from .exits import ExitCode
 from .invocation import CommandFailure, Invocation
 
-_GROUPS = (sessions, queues, importing, checking)
+_GROUPS = (sessions, trees, queues, history, trash, importing, upkeep, checking)
 """The modules with commands, in the order of the help."""
 
 
@@ -46,7 +53,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return end.code if isinstance(end.code, int) else ExitCode.OK
     except CommandFailure as failure:
         return _fail(str(failure), failure.code)
-    except SessionNotFound as error:
+    except (BranchNotFound, NodeNotFound, SessionNotFound, TrashedSessionNotFound) as error:
         return _fail(str(error), ExitCode.NOT_FOUND)
     except InvalidArgument as error:
         return _fail(str(error), ExitCode.USAGE)

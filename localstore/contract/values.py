@@ -86,6 +86,8 @@ class _Held:
     def __init__(self, name: str, slot: Any) -> None:
         self.name = name
         self.slot = slot
+        self.put = slot.__set__
+        self.get = slot.__get__
 
     def hold(self, value: Any) -> Any:
         raise NotImplementedError
@@ -94,13 +96,17 @@ class _Held:
         raise NotImplementedError
 
     def __get__(self, record: Any, owner: type | None = None) -> Any:
-        return self if record is None else self.give(self.slot.__get__(record))
+        return self if record is None else self.give(self.get(record))
 
     def __set__(self, record: Any, value: Any) -> None:
-        self.slot.__set__(record, self.hold(value))
+        self.put(record, self.hold(value))
 
 
 class _HeldJson(_Held):
+    def __set__(self, record: Any, value: Any) -> None:
+        # Most of these fields are left at their default.
+        self.put(record, _NULL if value is None else encode_json(self.name, value))
+
     def hold(self, value: Any) -> bytes:
         return encode_json(self.name, value)
 
@@ -113,6 +119,9 @@ class _HeldJson(_Held):
 
 
 class _HeldObject(_HeldJson):
+    def __set__(self, record: Any, value: Any) -> None:
+        self.put(record, self.hold(value))
+
     def hold(self, value: Any) -> bytes:
         encoded = encode_json(self.name, value)
         if encoded[:1] != b"{":
@@ -165,7 +174,7 @@ def held(**fields: str) -> Callable[[type[R]], type[R]]:
 def encoded(record: object, name: str) -> bytes:
     """The JSON text that the field `name` of `record` holds, without decoding it."""
     descriptor: _Held = type(record).__dict__[name]
-    text: bytes = descriptor.slot.__get__(record)
+    text: bytes = descriptor.get(record)
     return text
 
 

@@ -122,13 +122,24 @@ class FileArchive:
                     doubt = doubt or salvaged.damage
             else:
                 # The index says that the line is there: where that is damaged, no older one will do.
-                facts = (decode_fact(file.line_at(at), file.path, at, self.read_blob) for at, _ in entries)
+                facts = (self._fact_at(ref, file, at) for at, _ in entries)
                 found = next((fact for fact in facts if key in fact.keys()), None)  # noqa: SIM118
             if found is not None:
                 break
         if doubt is not None and (found is None or not self._is_last_word(key, found)):
             raise doubt
         return found
+
+    def _fact_at(self, ref: NodeFileRef, file: NodeFile, offset: int) -> Fact:
+        try:
+            line = file.line_at(offset)
+        except CorruptRecord:
+            # Its line end may be all that is damaged.
+            intact = self._salvage(ref).records.get(offset)
+            if intact is None:
+                raise
+            line = intact
+        return decode_fact(line, file.path, offset, self.read_blob)
 
     def _salvage(self, ref: NodeFileRef) -> SalvagedFile:
         found = self._salvaged.get(ref.name)

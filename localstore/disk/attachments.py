@@ -14,6 +14,7 @@ from ..surroundings import Surroundings
 from . import names
 from .files import read_sealed, seal
 from .leftovers import is_stale, remove_quietly
+from .quarantine import set_aside
 from .system import system
 from .views import write_whole
 
@@ -50,7 +51,7 @@ class FileAttachments(AttachmentStore):
         path, row_path = self._paths(attachment_id)
         shard = os.path.dirname(path)
         system.make_dir(shard)
-        record = self._record(row_path)
+        record = self._record_to_keep(row_path)
         if record is None or not self._holds(path, content):
             record = record or AttachmentRecord(attachment_id, len(content), self._surroundings.clock.now_ms(), meta)
             # The row first: bytes without one could not be given out again. Flushed in any durability: a name without
@@ -68,15 +69,27 @@ class FileAttachments(AttachmentStore):
         if not names.is_sha256(checks.identifier("attachment_id", attachment_id)):
             raise AttachmentNotFound(attachment_id)
         path, row_path = self._paths(attachment_id)
-        content = self._bytes(path)
+        try:
+            system.check_dir(os.path.dirname(path))
+        except FileNotFoundError:
+            raise AttachmentNotFound(attachment_id) from None
+        record = self._record(row_path)
+        content = self._bytes(path, MAX_BYTES if record is None else record.byte_len)
         if content is None:
             raise AttachmentNotFound(attachment_id)
         if hashlib.sha256(content).hexdigest() != attachment_id:
             raise CorruptRecord(path, "its bytes are not those of its name")
-        record = self._record(row_path)
         if record is None:
             raise CorruptRecord(row_path, "what was said of the attachment is missing; put the bytes again")
         return StoredAttachment(record.meta, content)
+
+    def _record_to_keep(self, row_path: str) -> AttachmentRecord | None:
+        """What the first put said, unless it is damaged: then it is set aside, and this put's word counts."""
+        try:
+            return self._record(row_path)
+        except CorruptRecord as damage:
+            set_aside(os.path.dirname(self._folder), row_path, damage.reason)
+            return None
 
     @staticmethod
     def _record(row_path: str) -> AttachmentRecord | None:
@@ -95,11 +108,11 @@ class FileAttachments(AttachmentStore):
             return False
 
     @staticmethod
-    def _bytes(path: str) -> bytes | None:
+    def _bytes(path: str, limit: int) -> bytes | None:
         """The bytes at `path`, or where a sweep puts them while it looks who names them."""
         for place in (path, names.aside(path), path):
             try:
-                return system.read_file(place, MAX_BYTES)
+                return system.read_file(place, limit)
             except FileNotFoundError:
                 continue
         return None
@@ -154,7 +167,7 @@ class FileAttachments(AttachmentStore):
                 self._restore(path)
             elif self._remove(names.aside(path)):
                 gone.append((attachment_id, row_path))
-            elif not os.path.lexists(path) and is_stale(row_path):
+            elif not any(map(os.path.lexists, (path, names.aside(path)))) and is_stale(row_path):
                 remove_quietly(row_path)
         for shard in {os.path.dirname(row_path) for _, row_path in gone}:
             system.flush_dir(shard)

@@ -23,6 +23,7 @@ from .head import Head, NodeFileRef, SpoolIndex, head_of, index_inputs, index_wo
 from .leftovers import remove_quietly
 from .loading import Loaded, head_path
 from .nodefile import NodeLine, build_node_file
+from .quarantine import set_aside
 from .system import system
 from .views import show_lease, write_whole
 
@@ -65,7 +66,7 @@ def fold(
         spool_bytes=max(0, old.spool_bytes + input_bytes + work_bytes - gone_bytes),
     )
     gone_blobs = list(_dropped(loaded.archive.recent))
-    new = _write_node_files(folder, old, new, _unfolded(loaded.archive.recent) if facts is None else facts)
+    new = _write_node_files(folder, old, new, unfolded(loaded.archive.recent) if facts is None else facts)
     if new.meta != old.meta or loaded.healed is not None or at_rest:
         write_whole(os.path.join(folder, names.META), seal(META_KIND, new.meta), flush=True)
     show_lease(folder, state.lease, flush=True)
@@ -93,7 +94,7 @@ def _flush_first_names(folder: str, old: Head) -> None:
         system.flush_dir(os.path.dirname(folder))
 
 
-def _unfolded(recent: Recent) -> list[Fact]:
+def unfolded(recent: Recent) -> list[Fact]:
     """The recent facts, and the traces of the records that they came with."""
     if not recent.records:
         return list(recent.log)
@@ -105,16 +106,21 @@ def write_head(folder: str, head: Head, unknown: dict[str, Any], before: Head | 
 
     Where that fails at the last, the head `before` is put back, if it is given and can be.
     """
-    write_whole(head_path(folder), seal_head(head, unknown), flush=True)
+    with system.flushing_dir(folder) as flush:
+        write_whole(head_path(folder), seal_head(head, unknown), flush=True)
+        try:
+            flush()
+        except BackendError:
+            if before is not None:
+                _put_back(folder, before, unknown)
+            raise
+
+
+def _put_back(folder: str, head: Head, unknown: dict[str, Any]) -> None:
     try:
-        system.flush_dir(folder)
-    except BackendError:
-        if before is not None:
-            try:
-                write_whole(head_path(folder), seal_head(before, unknown), flush=True)
-            except (BackendError, FileNotFoundError, FileExistsError):
-                pass  # what failed first is what the caller must hear of
-        raise
+        write_whole(head_path(folder), seal_head(head, unknown), flush=True)
+    except (BackendError, FileNotFoundError, FileExistsError):
+        pass  # what failed first is what the caller must hear of
 
 
 def _write_blobs(folder: str, recent: Recent) -> int:
@@ -157,7 +163,7 @@ def _remove_lost_views(where: str, own: set[str], next_seq: int) -> None:
     for seq, found in spool.names_by_seq(where).items():
         for name in found if seq >= next_seq else ():
             if name not in own:
-                system.unlink(os.path.join(where, name))
+                remove_quietly(os.path.join(where, name))
 
 
 def _spool_gone(folder: str, kind: spool.SpoolKind[spool.E], old: SpoolIndex, new: SpoolIndex) -> int:
@@ -222,13 +228,15 @@ def _set_aside_damage(folder: str, loaded: Loaded) -> None:
     """Move a damaged `head.json` to the quarantine before a good one takes its name."""
     if loaded.healed is None:
         return
-    where = os.path.join(folder, names.QUARANTINE)
-    system.make_dir(where)
     try:
-        system.replace(head_path(folder), os.path.join(where, names.quarantined(names.HEAD)))
+        set_aside(folder, head_path(folder), str(loaded.healed))
     except FileNotFoundError:
         pass  # it was missing altogether
-    system.flush_dir(where)
+
+
+def tidy(folder: str, head: Head) -> None:
+    """Remove what the head of a session at rest does not need, which a fold before left for readers of its time."""
+    _clean(folder, head, True, [])
 
 
 def _clean(folder: str, head: Head, at_rest: bool, gone_blobs: list[str]) -> None:

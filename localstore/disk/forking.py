@@ -18,8 +18,11 @@ from .files import seal
 from .fold import META_KIND
 from .head import NodeFileRef, head_of, seal_head
 from .loading import Loaded
-from .nodefile import build_node_file
+from .nodefile import NodeFile, build_node_file
 from .system import system
+
+_BLOB = names.EntryKind.BLOB
+_SMALL = 64 * 1024
 
 
 def build_child(parent: str, loaded: Loaded, state: SessionState, building: str) -> None:
@@ -30,7 +33,8 @@ def build_child(parent: str, loaded: Loaded, state: SessionState, building: str)
     nodes = os.path.join(building, names.NODES)
     for folder in (building, nodes):
         system.make_dir(folder)
-    for ref in loaded.head.files:
+    shared = tuple(ref for ref in loaded.head.files if _has_records(os.path.join(parent, names.NODES), ref))
+    for ref in shared:
         name = names.node_file(ref.name)
         _share(os.path.join(parent, names.NODES, name), os.path.join(nodes, name))
     _share_blobs(os.path.join(parent, names.BLOBS), os.path.join(building, names.BLOBS))
@@ -38,7 +42,7 @@ def build_child(parent: str, loaded: Loaded, state: SessionState, building: str)
         state,
         generation=1,
         folded_sum=loaded.head.folded_sum,
-        files=loaded.head.files,
+        files=shared,
         blob_bytes=loaded.head.blob_bytes,
         spool_bytes=0,
     )
@@ -53,6 +57,20 @@ def build_child(parent: str, loaded: Loaded, state: SessionState, building: str)
     system.write_new(os.path.join(building, names.META), seal(META_KIND, state.meta), True)
     system.write_new(os.path.join(building, names.HEAD), seal_head(head, {}), True)
     system.flush_dir(building)
+
+
+def _has_records(where: str, ref: NodeFileRef) -> bool:
+    """Whether there is more in the file than a copy of the parent's head."""
+    if ref.size > _SMALL:
+        return True
+    try:
+        file = NodeFile.open(os.path.join(where, names.node_file(ref.name)), ref.name)
+    except (CorruptRecord, FileNotFoundError):
+        return True
+    try:
+        return file.count > 0
+    finally:
+        file.close()
 
 
 def _share_blobs(source: str, target: str) -> None:
@@ -72,6 +90,3 @@ def _share(source: str, target: str) -> None:
     if not os.path.lexists(source):
         raise CorruptRecord(source, "it is missing")
     system.share(source, target)
-
-
-_BLOB = names.EntryKind.BLOB

@@ -30,7 +30,7 @@ from ..contract.errors import BackendError, CorruptRecord
 from ..machine.encoding import EVENT_CLASSES, KINDS, Malformed, dump, load_one_of
 from ..machine.events import Event
 from .files import seal, unseal
-from .lines import check_line, encode_line, sum_of
+from .lines import BODY_AT, check_line, encode_line, sum_of
 from .linescan import Finding, intact_lines
 from .refusals import WriteFailed
 from .system import system
@@ -159,7 +159,7 @@ class Journal:
         self.boot = ""
 
     def close(self) -> None:
-        system.close(self.fd)
+        system.let_go(self.fd)
 
     # Reading.
 
@@ -314,11 +314,11 @@ class Journal:
         self._allocated = start
 
     def accept(self, seq: int, line: bytes, boot: str) -> None:
-        """Count the line just appended as the last record. `line` may begin with the header's."""
-        begin = line.rfind(b"\n", 0, len(line) - 1) + 1
+        """Count the line just appended as the last record. The first one begins with the header's."""
+        begin = line.index(b"\n") + 1 if self.offset == 0 else 0
         self.offset += len(line)
         self.unended = False
-        self.last_seq, self.last_sum, self.boot = seq, sum_of(line[begin:]), boot
+        self.last_seq, self.last_sum, self.boot = seq, sum_of(line[begin : begin + BODY_AT]), boot
 
     def flush(self, seq: int) -> None:
         """Bring everything up to record `seq` to the disk."""

@@ -20,7 +20,7 @@ from ..machine.state import SessionState
 from ..surroundings import Surroundings
 from . import housekeeping, names, views
 from .compaction import adopt, due, merge
-from .fold import fold
+from .fold import fold, tidy
 from .head import state_of
 from .housekeeping import Housekeeper
 from .journal import MAX_RECORD, Journal, boot_tag, encode_record
@@ -37,7 +37,7 @@ R = TypeVar("R")
 LOCK_DEADLINE_S = 10.0
 FOLD_BYTES = 4 * 1024 * 1024
 """A journal of this size is folded."""
-_READ_TRIES = 5
+_READ_TRIES = 2
 
 
 class FileKeeper:
@@ -66,7 +66,9 @@ class FileKeeper:
         self._loaded: Loaded | None = None
         self._incarnation = incarnation
         self._unsaved: str | None = None
+        self._damaged: tuple[tuple[int, ...], int] | None = None
         self._wrote = False
+        self._patience_s = LOCK_DEADLINE_S
         self._views = views.Views(folder)
         self._views_due = False
         self.housekeeper: Housekeeper | None = None
@@ -90,14 +92,26 @@ class FileKeeper:
                     return view(loaded.state, loaded.archive, self._surroundings.moment())
                 except (CorruptRecord, FileNotFoundError):
                     # Perhaps a writer was at it: what is true is seen from the start.
-                    if self._unsaved is None:
-                        self._unload()
+                    if self._drop_what_misled():
+                        raise
             with self._locked():
                 try:
                     loaded = self._current(write=False)
                 except CorruptRecord as damage:
                     return self._read_past(damage, view)
-                return view(loaded.state, loaded.archive, self._surroundings.moment())
+                try:
+                    return view(loaded.state, loaded.archive, self._surroundings.moment())
+                except CorruptRecord:
+                    self._damaged = (loaded.identity, loaded.head.generation)
+                    raise
+
+    def _drop_what_misled(self) -> bool:
+        """Load anew next time; whether that is of no use, since under this head damage was seen under the lock."""
+        loaded = self._loaded
+        known = loaded is not None and (loaded.identity, loaded.head.generation) == self._damaged
+        if self._unsaved is None:
+            self._unload()
+        return known
 
     def _read_past(self, damage: CorruptRecord, view: View[R]) -> R:
         """What `view` sees of a session whose journal is damaged, if that is certain all the same."""
@@ -130,7 +144,8 @@ class FileKeeper:
         """Bring `lease.json` and the files of new spool entries up to date."""
         with self._mutex, self._locked():
             self._views_due = False
-            self._views.refresh(self._current(write=True).state)
+            loaded = self._current(write=True)
+            self._views.refresh(loaded.state, loaded.head)
 
     def checkpoint(self) -> None:
         with self._mutex, self._locked():
@@ -147,8 +162,12 @@ class FileKeeper:
         with self._mutex, self._locked():
             loaded = self._current(write=True)
             report = upkeep.vacuum_report(loaded.state)
+            if not upkeep.has_waste(loaded.state, loaded.archive):
+                self._fold(loaded, at_rest=False)
+                return report
             facts = upkeep.vacuumed(loaded.state, loaded.archive)
             upkeep.note_vacuumed(loaded.state)
+            self._wrote = True  # a clean close removes the files that are superseded now
             self._fold_now(loaded, at_rest=False, facts=facts, kept=())
             return report
 
@@ -257,7 +276,7 @@ class FileKeeper:
                 lock = self._lock = SessionLock(os.path.join(self.folder, names.LOCK))
             except FileNotFoundError:
                 raise SessionNotFound(self._session_id) from None
-        lock.acquire(LOCK_DEADLINE_S)
+        lock.acquire(self._patience_s)
         return lock
 
     @contextmanager
@@ -292,12 +311,12 @@ class FileKeeper:
         else:
             try:
                 records = loaded.journal.read_new()
+                if records:
+                    replay(loaded, records)
             except CorruptRecord:
                 # What looks damaged from where it was read so far may be proven from the start.
                 self._unload()
                 return self._load(write=write)
-            if records:
-                replay(loaded, records)
         return loaded
 
     def _is_same(self, loaded: Loaded) -> bool:
@@ -309,15 +328,16 @@ class FileKeeper:
     def _load(self, *, write: bool) -> Loaded:
         self._opens()
         loaded = load_session(self.folder, self._session_id, self._boot(), write=True)
-        if not self._incarnation:
-            self._incarnation = loaded.head.incarnation
-        elif loaded.head.incarnation != self._incarnation:
+        try:
+            if self._incarnation not in ("", loaded.head.incarnation):
+                raise SessionNotFound(self._session_id)
+            if not self._is_same(loaded) and loaded.healed is None:
+                # Somebody folded while this was read.
+                raise CorruptRecord(head_path(self.folder), "it was replaced while it was read")
+        except BaseException:
             loaded.close()
-            raise SessionNotFound(self._session_id)
-        if not self._is_same(loaded) and loaded.healed is None:
-            # Somebody folded while this was read.
-            loaded.close()
-            raise CorruptRecord(head_path(self.folder), "it was replaced while it was read")
+            raise
+        self._incarnation = loaded.head.incarnation
         self._loaded = loaded
         return loaded
 
@@ -428,7 +448,7 @@ class FileKeeper:
                 self._views_due = True
                 self.housekeeper.later(self.refresh_views)
             else:
-                self._views.refresh(loaded.state)
+                self._views.refresh(loaded.state, loaded.head)
         journal = loaded.journal
         if journal is not None and (journal.offset >= FOLD_BYTES or loaded.fold_due):
             self._fold_if_possible(loaded)
@@ -443,6 +463,8 @@ class FileKeeper:
     def _fold(self, loaded: Loaded, *, at_rest: bool) -> None:
         if loaded.journal is not None or loaded.healed is not None or loaded.bad_entries or loaded.fold_due:
             self._fold_now(loaded, at_rest=at_rest)
+        elif at_rest:
+            tidy(self.folder, loaded.head)
 
     def _fold_now(self, loaded: Loaded, *, at_rest: bool, **kwargs: Any) -> None:
         settled = False
@@ -522,14 +544,20 @@ class FileKeeper:
         return loaded
 
     def close_unless_busy(self) -> bool:
-        """Close, unless a call is under way or the lock is held; whether it did."""
+        """Close, unless a call is under way or the lock is held; whether it did.
+
+        It does not wait: who asks may hold the lock of another session, and so may who holds this one's.
+        """
         if not self._mutex.acquire(blocking=False):
             return False
+        wrote, self._patience_s = self._wrote, 0.0
         try:
             self.close()
         except (BackendError, CorruptRecord):
+            self._wrote = wrote  # what is not folded now is by a later close
             return False
         finally:
+            self._patience_s = LOCK_DEADLINE_S
             self._mutex.release()
         return True
 

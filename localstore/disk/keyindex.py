@@ -42,6 +42,8 @@ _BITS: Final = bytes(max(_ALPHABET.find(character), 0) for character in range(25
 _PLACES: Final = tuple(
     (_FILTER_AT + bit // 6, 1 << bit % 6) for bit in (nine * _FILTER_CHARS * 6 >> 9 for nine in range(512))
 )
+# The same as a bit of the whole filter, taken as a number.
+_MASKS: Final = tuple(mask << 8 * (_FILTER_AT + _FILTER_CHARS - 1 - place) for place, mask in _PLACES)
 
 # All pages of a file are kept in memory once they were asked often enough, if they are small enough.
 _ASKED_OFTEN: Final = 32
@@ -90,13 +92,11 @@ def build(entries: list[int]) -> tuple[bytes, bytes]:
 
 
 def _page(number: int, first: int, held: Iterable[int], text: bytes) -> bytes:
-    bits = bytearray(_FILTER_CHARS)
+    bloom = 0
     for entry in held:
-        hashed = entry >> 56
-        for _ in range(_PROBES):
-            place, mask = _PLACES[hashed & 511]
-            bits[place - _FILTER_AT] |= mask
-            hashed >>= 9
+        a, b, c, d, e = entry >> 56, entry >> 65, entry >> 74, entry >> 83, entry >> 92
+        bloom |= _MASKS[a & 511] | _MASKS[b & 511] | _MASKS[c & 511] | _MASKS[d & 511] | _MASKS[e & 511]
+    bits = bloom.to_bytes(_FILTER_CHARS, "big")
     facts = (first, len(text) // ENTRY_CHARS, _checksum(text, number))
     page = _encoded(b"".join([fact.to_bytes(3, "big") for fact in facts])) + bits.translate(_ALPHABET.ljust(256, b"A"))
     return page + _encoded(_checksum(page, number).to_bytes(3, "big"))

@@ -5,7 +5,6 @@ The head has all that a summary says. Only a session that is live, with records 
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from ..contract.errors import CorruptRecord, SessionNotFound
@@ -14,27 +13,38 @@ from ..machine import reading
 from ..machine.encoding import KINDS, Malformed, load_one_of
 from . import names
 from .files import unseal
-from .head import KIND, Head
+from .head import KIND, MAX_HEAD, Head
 from .loading import Loaded, head_path, load_session
 from .system import system
 
 _RELATIONS: dict[str, type] = {KINDS[cls]: cls for cls in (RootSession, ChildSession)}
 _ROOT = RootSession()
+_TRIES = 8
 
 
 def summarize(folder: str, boot: str) -> SessionSummary | None:
     """The summary of the session in `folder`, or `None` where it was deleted meanwhile."""
     try:
-        raw = system.read_file(head_path(folder))
+        raw = system.read_file(head_path(folder), MAX_HEAD)
         fields = unseal(KIND, raw, folder)
         if _is_at_rest(folder, fields):
             return None if fields.get("deleted") else _from_head(fields, len(raw))
     except (FileNotFoundError, CorruptRecord, Malformed, KeyError, TypeError):
         pass  # what is missing or damaged is looked into by the way that heals and reports
-    try:
-        loaded = load_session(folder, None, boot, write=False, queues=False)
-    except SessionNotFound:
-        return None
+    for left in reversed(range(_TRIES)):
+        try:
+            return _replayed(folder, boot)
+        except SessionNotFound:
+            return None
+        except (FileNotFoundError, CorruptRecord):
+            # Perhaps a writer folds: then the next look finds all in place.
+            if not left:
+                raise
+    return None
+
+
+def _replayed(folder: str, boot: str) -> SessionSummary:
+    loaded = load_session(folder, None, boot, write=False, queues=False)
     try:
         return reading.summarize(loaded.state, size_of(folder, loaded))
     finally:
@@ -43,7 +53,7 @@ def summarize(folder: str, boot: str) -> SessionSummary | None:
 
 def _is_at_rest(folder: str, fields: dict[str, Any]) -> bool:
     """Whether nothing happened since the head: no journal continues it, and none lies beyond it."""
-    return not any(names.parse_journal(name) is not None for name in os.listdir(folder))
+    return not any(names.parse_journal(name) is not None for name in system.listed(folder))
 
 
 def _from_head(fields: dict[str, Any], head_bytes: int) -> SessionSummary:

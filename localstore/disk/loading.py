@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from ..contract.errors import CorruptRecord, SessionNotFound, StoreError
+from ..contract.errors import CorruptRecord, InvalidArgument, SessionNotFound, StoreError
 from ..machine.apply import apply_record
-from ..machine.encoding import dump
+from ..machine.encoding import Malformed, dump
 from ..machine.facts import Recent
 from ..machine.state import SessionState
 from . import names, spool
@@ -72,13 +72,13 @@ class Loaded:
     def pin_head(self, folder: str) -> None:
         """Pin the `head.json` that is at the path now, which the caller knows to be of `self.head`."""
         if self.pin >= 0:
-            system.close(self.pin)
+            system.let_go(self.pin)
             self.pin = -1
         self.pin = system.open_read(head_path(folder))
-        self.identity = identity_of(os.fstat(self.pin))
+        self.identity = identity_of(system.status(self.pin))
         if not _PINS:
             pin, self.pin = self.pin, -1
-            system.close(pin)
+            system.let_go(pin)
 
     def settle(self, folder: str, head: Head) -> None:
         """Go on from `head`, into which everything was just folded, under the lock that is still held."""
@@ -107,7 +107,7 @@ class Loaded:
                 self.archive.close()
             finally:
                 if pin >= 0:
-                    system.close(pin)
+                    system.let_go(pin)
 
 
 def head_path(folder: str) -> str:
@@ -174,36 +174,38 @@ def _require(folder: str, head: Head, session_id: str | None) -> None:
 
 def _load_head(folder: str, session_id: str | None, *, deleted: bool = False) -> Loaded:
     path = head_path(folder)
-    archive = FileArchive(folder)
-    pin = -1
     try:
         system.check_dir(folder)
     except FileNotFoundError:
         raise SessionNotFound(session_id or folder) from None
     try:
         pin = system.open_read(path)
-        size = system.size(pin)
-        if size > MAX_HEAD:
-            raise CorruptRecord(path, f"it has {size} bytes, more than the {MAX_HEAD} it may have")
-        head, unknown = unseal_head(system.pread(pin, size, 0), path)
     except FileNotFoundError:
         if not os.path.lexists(folder):
             raise SessionNotFound(session_id or folder) from None
         return _healed(folder, session_id, CorruptRecord(path, "it is missing"), deleted=deleted)
-    except CorruptRecord as error:
-        system.close(pin)
-        return _healed(folder, session_id, error, deleted=deleted)
+    try:
+        try:
+            head, unknown = unseal_head(_whole(pin, path), path)
+            loaded = Loaded(folder, head, unknown, FileArchive(folder))
+        except CorruptRecord as error:
+            loaded = _healed(folder, session_id, error, deleted=deleted)
+        loaded.identity = identity_of(system.status(pin))
     except BaseException:
-        if pin >= 0:
-            system.close(pin)
+        system.let_go(pin)
         raise
-    loaded = Loaded(folder, head, unknown, archive)
-    loaded.identity = identity_of(os.fstat(pin))
     if _PINS:
         loaded.pin = pin
     else:
-        system.close(pin)
+        system.let_go(pin)
     return loaded
+
+
+def _whole(pin: int, path: str) -> bytes:
+    size = system.size(pin)
+    if size > MAX_HEAD:
+        raise CorruptRecord(path, f"it has {size} bytes, more than the {MAX_HEAD} it may have")
+    return system.pread(pin, size, 0)
 
 
 def _healed(folder: str, session_id: str | None, damage: CorruptRecord, *, deleted: bool) -> Loaded:
@@ -252,6 +254,10 @@ def attach_journal(folder: str, loaded: Loaded, *, write: bool) -> Journal | Non
 
 
 def replay(loaded: Loaded, records: list[Any]) -> None:
-    """Carry out journal records on the state."""
+    """Carry out journal records on the state. One that cannot be is `CorruptRecord`, and the state spoilt."""
     for record in records:
-        apply_record(loaded.state, loaded.archive.recent, record.seq, record.at_ms, record.events, record.sum)
+        try:
+            apply_record(loaded.state, loaded.archive.recent, record.seq, record.at_ms, record.events, record.sum)
+        except (Malformed, InvalidArgument, KeyError) as error:
+            path = "" if loaded.journal is None else loaded.journal.path
+            raise CorruptRecord(path, f"record {record.seq} cannot be carried out: {error!r}") from error

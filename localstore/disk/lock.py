@@ -43,7 +43,11 @@ class SessionLock:
         self._unlock: Callable[[int], None] = unlock_descriptor
         self.path = path
         self.fd = system.open_write(path, True, False)
-        self._identity = system.identity(self.fd)
+        try:
+            self._identity = system.identity(self.fd)
+        except BaseException:
+            self.close()
+            raise
 
     def acquire(self, deadline_s: float) -> None:
         """Takes the lock, waiting up to `deadline_s` seconds for its holder.
@@ -84,7 +88,7 @@ class SessionLock:
         """Closes the file, again and again if need be. A forked child that closes leaves its parent the lock."""
         fd, self.fd = self.fd, -1
         if fd >= 0:
-            system.close(fd)
+            system.let_go(fd)
 
     def _acquired_by(self, deadline: float) -> bool:
         never = threading.Event()

@@ -117,7 +117,7 @@ class NodeFile:
         try:
             return cls(path, name, fd)
         except BaseException:
-            system.close(fd)
+            system.let_go(fd)
             raise
 
     def close(self) -> None:
@@ -125,7 +125,7 @@ class NodeFile:
         fd, self.fd = self.fd, -1
         self._keys.fd = -1
         if fd >= 0:
-            system.close(fd)
+            system.let_go(fd)
 
     def lookup(self, key: str, accept: Callable[[bytes], bool] | None = None) -> bytes | None:
         """The last line that has this key, checked and without newline, or `None` if none has.

@@ -130,10 +130,8 @@ class NodeFileWriter:
         """Gives up: removes the temporary file. Does nothing once the file is finished."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
-            try:
-                system.close(fd)
-            finally:
-                self._remove()
+            system.let_go(fd)
+            self._remove()
 
     def _put(self, piece: bytes) -> None:
         if self._fd < 0:

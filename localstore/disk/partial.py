@@ -11,6 +11,8 @@ from typing import Any, NoReturn, cast
 
 from ..contract.errors import BackendError, CorruptRecord
 from ..machine.apply import apply_record
+from ..machine.encoding import EVENT_CLASSES, KINDS
+from ..machine.events import Committed, NodesTombstoned
 from ..machine.facts import Archive, Fact, NodeFact
 from ..machine.state import SessionState
 from .archive import FileArchive
@@ -22,6 +24,16 @@ from .system import system
 
 _HIDING = (b"nodes_tomb", b"tombstoned", b"node_ids")
 """What the text of an event that hides nodes has in it, whichever byte of it is damaged."""
+
+
+_APPENDING = (b'"replaces_graph":f', b'graph":false,', b'alse,"checkpoint_ref":')
+"""What the text of a commit has in it that keeps the nodes there were, whichever byte of it is damaged."""
+
+
+_HARMLESS = tuple(
+    b'"kind":"%s"' % KINDS[cls].encode() for cls in EVENT_CLASSES if cls not in {Committed, NodesTombstoned}
+)
+"""The kinds of events that hide no node."""
 
 
 class PartialSession:
@@ -123,6 +135,8 @@ def _may_hide(stretch: bytes) -> bool:
     """Whether a damaged record may have hidden nodes: it says that it does, or too little is left of it to tell."""
     if any(mark in stretch for mark in _HIDING):
         return True
-    if b'"replaces_graph":false' in stretch:
+    if any(mark in stretch for mark in _APPENDING):
         return False
-    return b"replaces" in stretch or b"_graph" in stretch or b'"events":[' not in stretch
+    if any(mark in stretch for mark in (b"committed", b"replaces", b"_graph")):
+        return True
+    return b'"events":[' not in stretch and not any(kind in stretch for kind in _HARMLESS)

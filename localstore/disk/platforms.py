@@ -59,12 +59,30 @@ def opened(path: str, flags: int) -> int:
         if flags & os.O_EXCL and mode & 0o777 != FILE_MODE and not WINDOWS:
             os.fchmod(fd, FILE_MODE)
     except OSError as error:
-        os.close(fd)
+        _abandon(fd, path, flags)
         raise backend_error("open", path, error) from error
     except BaseException:
-        os.close(fd)
+        _abandon(fd, path, flags)
         raise
     return fd
+
+
+def _abandon(fd: int, path: str, flags: int) -> None:
+    """Close what was opened in vain; a file that was made by it goes."""
+    close_quietly(fd)
+    if flags & os.O_EXCL:
+        try:
+            os.unlink(path)
+        except OSError:
+            pass  # what failed first is what the caller must hear of
+
+
+def close_quietly(fd: int) -> None:
+    """Close a descriptor; it is closed even where that fails, and nothing is lost that still matters."""
+    try:
+        os.close(fd)
+    except OSError:
+        pass
 
 
 def opened_or_made(path: str, flags: int, create: bool, exclusive: bool) -> int:

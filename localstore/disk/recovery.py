@@ -6,25 +6,13 @@ import os
 from dataclasses import replace
 
 from ..contract.errors import BackendError, CorruptRecord, RecordSchemaVersionError
-from ..machine.encoding import dump
 from . import names
 from .fold import write_head
 from .journal import Journal, open_journal
 from .leftovers import remove_quietly
-from .lines import encode_line
 from .loading import Loaded
+from .quarantine import quarantine, set_aside
 from .system import system
-
-
-def quarantine(folder: str, name: str, content: bytes, why: str) -> str:
-    """Keep `content`, which was cut from the file `name`, in the quarantine behind a line that says why; its path."""
-    where = os.path.join(folder, names.QUARANTINE)
-    system.make_dir(where)
-    path = os.path.join(where, names.quarantined(name))
-    receipt = encode_line(dump({"file": "quarantined", "schema_version": 1, "from": name, "reason": why}))
-    system.write_new(path, receipt + content, True)
-    system.flush_dir(where)
-    return path
 
 
 def quarantine_tail(folder: str, journal: Journal) -> None:
@@ -41,15 +29,12 @@ def set_aside_entries(folder: str, loaded: Loaded) -> None:
     for bad in loaded.bad_entries:
         if isinstance(bad.error, RecordSchemaVersionError):
             raise bad.error  # whoever can read it shall find it where it is
-    where = os.path.join(folder, names.QUARANTINE)
-    system.make_dir(where)
     for bad in loaded.bad_entries:
         try:
-            system.replace(bad.path, os.path.join(where, names.quarantined(os.path.basename(bad.path))))
+            set_aside(folder, bad.path, str(bad.error))
         except FileNotFoundError:
             name = os.path.basename(bad.path).replace("?", "lost")
             quarantine(folder, name, b"", str(bad.error))
-    system.flush_dir(where)
     loaded.bad_entries = []
     loaded.fold_due = True
     loaded.state.damaged_inputs = loaded.state.damaged_work = None

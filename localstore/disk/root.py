@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from ..contract.errors import BackendError
+from ..contract.errors import BackendError, CorruptRecord
 from . import names
 from .files import read_sealed, seal
 from .leftovers import remove_quietly
@@ -26,13 +26,20 @@ def open_root(root: str, fresh: StoreRecord) -> StoreRecord:
     """Open the store at `root`, made with `fresh` where there is none yet.
 
     Raises `BackendError` for a root that is no folder or cannot be written, and the schema version errors for one that
-    another release wrote; nothing is touched then. Any number of processes may do this at once.
+    another release wrote; nothing is touched then. A damaged `store.json` is `CorruptRecord` where there are no
+    sessions; it is left to the check otherwise. Any number of processes may do this at once.
 
     The folders are durable before `store.json` is: where that is, what sessions flush cannot hang in the air.
     """
     _make_root(root)
     path = os.path.join(root, names.STORE)
-    found = _read(path)
+    try:
+        found = _read(path)
+    except CorruptRecord:
+        # Each session says what format it is of: one small file that is damaged keeps nobody from them.
+        if not _has_sessions(root):
+            raise
+        found = fresh
     if not os.access(root, os.W_OK):
         raise BackendError(f"the store {root} cannot be written; check the permissions of its folder and file system")
     made = [system.make_dir(os.path.join(root, folder)) for folder in (names.SESSIONS, names.ATTACHMENTS)]
@@ -43,6 +50,16 @@ def open_root(root: str, fresh: StoreRecord) -> StoreRecord:
         _publish(root, path, fresh)
         found = _read(path) or fresh
     return found
+
+
+def _has_sessions(root: str) -> bool:
+    where = os.path.join(root, names.SESSIONS)
+    try:
+        found = system.entries(where)
+    except (BackendError, FileNotFoundError):
+        return False
+    kinds = {names.classify(name, is_folder, names.Place.SESSIONS) for name, is_folder in found}
+    return names.EntryKind.SESSION in kinds
 
 
 def _make_root(root: str) -> None:

@@ -31,7 +31,7 @@ class SalvagedFile:
 
     Attributes:
         path: the file.
-        records: offset and line (without newline) of each intact record, in order.
+        records: the line (without newline) of each intact record by its offset, in order.
         findings: what is damaged, the whole file included.
         complete: whether the records are all that the file ever held.
         damage: what to tell of it.
@@ -41,27 +41,26 @@ class SalvagedFile:
         self.path = os.path.join(folder, names.NODES, names.node_file(ref.name))
         raw = _read(self.path, ref.size)
         good, self.findings = intact_lines(raw)
-        self.records = [(at, line) for at, line in good if not line.startswith(_OURS, BODY_AT)]
+        self.records = {at: line for at, line in good if not line.startswith(_OURS, BODY_AT)}
         self.complete = _tiles(self.records, _end_of_records(good))
         self.damage = self._told(ref, len(raw))
-        self._newest: dict[str, tuple[int, bytes]] | None = None
+        self._newest: dict[str, int] | None = None
 
     def find(self, key: str, read_blob: Callable[[str], bytes]) -> Fact | None:
         """The newest intact fact under the key."""
         if self._newest is None:
-            self._newest = {}
-            for offset, fact in self.facts():
-                for each in fact.keys():  # noqa: SIM118 - a fact's keys, no mapping's
-                    self._newest[each] = (offset, b"")
-            lines = dict(self.records)
-            self._newest = {each: (offset, lines[offset]) for each, (offset, _) in self._newest.items()}
-        found = self._newest.get(key)
-        return None if found is None else decode_fact(found[1], self.path, found[0], read_blob)
+            self._newest = {each: offset for offset, fact in self.facts() for each in fact.keys()}  # noqa: SIM118
+        at = self._newest.get(key)
+        return None if at is None else decode_fact(self.records[at], self.path, at, read_blob)
 
     def facts(self) -> Iterator[tuple[int, Fact]]:
         """Each intact record with its offset, in order; large values without their content."""
-        for offset, line in self.records:
+        for offset, line in self.records.items():
             yield offset, decode_fact(line, self.path, offset)
+
+    def fact_at(self, offset: int) -> Fact:
+        """The intact record at an offset; a large value without its content."""
+        return decode_fact(self.records[offset], self.path, offset)
 
     def _told(self, ref: NodeFileRef, size: int) -> CorruptRecord:
         if not os.path.lexists(self.path):
@@ -87,7 +86,7 @@ def _read(path: str, size: int) -> bytes:
     try:
         return system.pread(fd, size, 0)
     finally:
-        system.close(fd)
+        system.let_go(fd)
 
 
 def _end_of_records(good: Iterable[tuple[int, bytes]]) -> int | None:
@@ -102,10 +101,10 @@ def _end_of_records(good: Iterable[tuple[int, bytes]]) -> int | None:
     return None
 
 
-def _tiles(records: list[tuple[int, bytes]], end: int | None) -> bool:
+def _tiles(records: dict[int, bytes], end: int | None) -> bool:
     """Whether the records follow each other without a gap up to `end`."""
     at = 0
-    for offset, line in records:
+    for offset, line in records.items():
         if offset != at:
             return False
         at = offset + len(line) + 1

@@ -36,6 +36,7 @@ from .journal import boot_tag
 from .keeper import FileKeeper
 from .leftovers import clear_leftovers, remove_tree_quietly
 from .loading import Loaded
+from .lock import SessionLock
 from .platforms import MAX_PASSES
 from .system import system
 from .trash import Trash
@@ -64,6 +65,7 @@ class FileSessions:
         self._housekeeper = Housekeeper()
         self._keepers: weakref.WeakValueDictionary[str, FileKeeper] = weakref.WeakValueDictionary()
         self._open: OrderedDict[FileKeeper, None] = OrderedDict()
+        self._making_room = threading.local()
         self._trash = Trash(root, surroundings)
         clear_leftovers(root)
         _alive.add(self)
@@ -105,15 +107,20 @@ class FileSessions:
                 return found
             self._trash.take(meta.session_id)
             try:
-                self._make_folder(meta)
+                made = self._make_folder(meta)
             except FileNotFoundError:
                 continue  # it took so long that somebody thought it was left behind
+            if made is not None:
+                return self._known(meta.session_id, made)
         raise BackendError(
             f"cannot make {self._folder(meta.session_id)}: it comes and goes; see which program does that"
         )
 
-    def _make_folder(self, meta: SessionMeta) -> None:
-        """Make the session's folder in one step: it is built beside, and renamed."""
+    def _make_folder(self, meta: SessionMeta) -> str | None:
+        """Make the session's folder in one step: it is built beside, and renamed.
+
+        Its incarnation, or `None` where somebody was first.
+        """
         folder = self._folder(meta.session_id)
         building = os.path.join(self._root, names.SESSIONS, names.temporary(os.path.basename(folder)))
         now_ms = self.surroundings.clock.now_ms()
@@ -135,14 +142,14 @@ class FileSessions:
             system.write_new(os.path.join(building, names.META), seal(META_KIND, meta), True)
             system.write_new(os.path.join(building, names.HEAD), seal_head(head, {}), True)
             system.flush_dir(building)
-            system.rename_dir(building, folder)
+            self._publish(building, folder, flush=self._full)
         except FileExistsError:
             remove_tree_quietly(building)
+            return None
         except BaseException:
             remove_tree_quietly(building)
             raise
-        if self._full:
-            system.flush_dir(os.path.dirname(folder))
+        return head.incarnation
 
     # Removing and bringing back.
 
@@ -213,15 +220,33 @@ class FileSessions:
             raise
         return self._known(request.session_id, state.incarnation)
 
-    @staticmethod
-    def _publish(building: str, folder: str) -> None:
+    def _publish(self, building: str, folder: str, *, flush: bool = True) -> None:
         """Rename the finished folder; where its name cannot be made durable, it is as if it had not been."""
-        system.rename_dir(building, folder)
+        with system.flushing_dir(os.path.dirname(folder)) as flush_names:
+            system.rename_dir(building, folder)
+            try:
+                if flush:
+                    flush_names()
+            except BackendError:
+                self._take_back(folder, building)
+                raise
+
+    @staticmethod
+    def _take_back(folder: str, building: str) -> None:
+        """Rename a folder back that was just published, unless somebody wrote to it already or it cannot be done."""
         try:
-            system.flush_dir(os.path.dirname(folder))
-        except BackendError:
-            system.rename_dir(folder, building)
-            raise
+            lock = SessionLock(os.path.join(folder, names.LOCK))
+        except (BackendError, FileNotFoundError):
+            return
+        try:
+            lock.acquire(0)
+            if not any(map(names.parse_journal, system.listdir(folder))):
+                system.rename_dir(folder, building)
+            lock.release()
+        except (BackendError, FileNotFoundError, FileExistsError):
+            pass  # an empty session stays, as if the call had been cut off
+        finally:
+            lock.close()
 
     def _known(self, session_id: str, incarnation: str) -> FileKeeper:
         """The keeper of a session that is there, which is not looked at yet."""
@@ -272,6 +297,15 @@ class FileSessions:
             self._open[keeper] = None
             self._open.move_to_end(keeper)
             crowd = list(self._open)
+        if getattr(self._making_room, "now", False):
+            return  # the closing one opens to fold: whoever it closed for is in the midst of a call
+        self._making_room.now = True
+        try:
+            self._make_room(crowd)
+        finally:
+            self._making_room.now = False
+
+    def _make_room(self, crowd: list[FileKeeper]) -> None:
         spare = len(crowd) - MAX_OPEN_SESSIONS
         total = sum(each.descriptor_count for each in crowd)
         for each in crowd[:-1]:

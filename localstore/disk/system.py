@@ -69,13 +69,26 @@ class System:
         """Closes a descriptor. It is closed even when this raises, which tells of an earlier write that was lost."""
         try:
             os.close(fd)
+        except InterruptedError:
+            pass
         except OSError as error:
             # The number may already be another file's, so it has no path any more.
             raise backend_error("close", f"the file of descriptor {fd}", error) from error
 
+    def let_go(self, fd: int) -> None:
+        """Closes a descriptor that nothing was written to, or nothing that still matters. Never fails."""
+        platforms.close_quietly(fd)
+
     def size(self, fd: int) -> int:
         try:
             return os.fstat(fd).st_size
+        except OSError as error:
+            raise backend_error("examine", name_of(fd), error) from error
+
+    def status(self, fd: int) -> os.stat_result:
+        """As `stat`, of an open file."""
+        try:
+            return os.fstat(fd)
         except OSError as error:
             raise backend_error("examine", name_of(fd), error) from error
 
@@ -163,7 +176,7 @@ class System:
             raise backend_error("read", path, error) from error
         finally:
             if fd >= 0:
-                self.close(fd)
+                self.let_go(fd)
 
     def write_new(self, path: str, data: platforms.Octets, flush: bool) -> None:
         """Makes a file with these bytes; `FileExistsError` if there is one. A failure leaves no file behind.
@@ -189,7 +202,7 @@ class System:
         try:
             self.truncate(fd, 0)
         except BaseException:
-            os.close(fd)
+            self.let_go(fd)
             raise
         self._fill(fd, data, flush)
 
@@ -199,7 +212,7 @@ class System:
             if flush:
                 self.flush(fd)
         except BaseException:
-            os.close(fd)
+            self.let_go(fd)
             raise
         self.close(fd)
 
@@ -214,9 +227,10 @@ class System:
         try:
             _changed("rename", dst, lambda: os.rename(src, dst))
         except BackendError as error:
-            # Windows denies access where others say that the folder exists.
+            # Windows denies access where others say that the folder exists. It may have gone again since.
             reason = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
-            if reason in {errno.ENOTEMPTY, errno.ENOTDIR, errno.EACCES} and os.path.lexists(dst):
+            is_taken = reason in {errno.ENOTDIR, errno.EACCES} and os.path.lexists(dst)
+            if is_taken or reason == errno.ENOTEMPTY:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), dst) from error
             raise
 
@@ -274,9 +288,9 @@ class System:
                     at += len(piece)
                 self.flush_file(copy)
             finally:
-                self.close(copy)
+                self.let_go(copy)
         finally:
-            self.close(source)
+            self.let_go(source)
 
     def unlink(self, path: str) -> None:
         """Removes a file or a symlink itself; `FileNotFoundError` if there is none."""
@@ -307,6 +321,14 @@ class System:
         if not stat.S_ISDIR(found.st_mode) or platforms.is_link(found):
             raise BackendError(f"refused: {path} must be a real folder, not a symbolic link or a file; move it away")
 
+    def restrict(self, path: str) -> None:
+        """Leaves a file or folder to its owner alone: mode 0600 or 0700. A symlink is refused."""
+        found = self.stat(path)
+        if platforms.is_link(found):
+            raise not_regular(path)
+        mode = DIRECTORY_MODE if stat.S_ISDIR(found.st_mode) else platforms.FILE_MODE
+        _changed("change the mode of", path, lambda: os.chmod(path, mode))
+
     def remove_tree(self, path: str) -> None:
         """Removes a folder and all it holds, following no symlink. Nothing there is no error.
 
@@ -333,20 +355,33 @@ class System:
 
     def flush_dir(self, path: str) -> None:
         """Returns once the names in a folder would survive a power cut. Windows does that by itself."""
+        with self.flushing_dir(path) as flush:
+            flush()
+
+    @contextmanager
+    def flushing_dir(self, path: str) -> Iterator[Callable[[], None]]:
+        """Gives what `flush_dir` does, with the folder open already: later it cannot fail for want of a descriptor."""
         if platforms.WINDOWS:
+            yield lambda: None
             return
-        fd = -1
         try:
             fd = os.open(path, _DIRECTORY_FLAGS)
-            platforms.flush_all(fd)
         except FileNotFoundError:
             raise
         except OSError as error:
-            if fd < 0 or error.errno not in _NO_DIRECTORY_FLUSH:
-                raise backend_error("flush the folder", path, error) from error
+            raise backend_error("flush the folder", path, error) from error
+
+        def flush() -> None:
+            try:
+                platforms.flush_all(fd)
+            except OSError as error:
+                if error.errno not in _NO_DIRECTORY_FLUSH:
+                    raise backend_error("flush the folder", path, error) from error
+
+        try:
+            yield flush
         finally:
-            if fd >= 0:
-                os.close(fd)
+            self.let_go(fd)
 
     def stat(self, path: str) -> os.stat_result:
         """The entry itself; a symlink is not followed."""
@@ -360,6 +395,15 @@ class System:
     def listdir(self, path: str) -> list[str]:
         """The names in a folder, in no order."""
         return [name for name, _ in self.entries(path)]
+
+    def listed(self, path: str) -> list[str]:
+        """As `listdir`, of a folder that is known to be a real one."""
+        try:
+            return os.listdir(path)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise backend_error("list the folder", path, error) from error
 
     def entries(self, path: str) -> list[tuple[str, bool]]:
         """Each name in a folder, and whether it is a real folder, in no order. A symlink to a folder is refused."""

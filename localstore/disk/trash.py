@@ -56,8 +56,9 @@ def mark_deleted(folder: str, session_id: str, loaded: Loaded | None, now_ms: in
     else:
         receipt = _receipt_of(loaded, folder, now_ms)
     write_whole(os.path.join(folder, names.RECEIPT), seal(KIND, receipt), flush=True)
+    # The receipt's name before the mark's: what is deleted and has none would be in no list.
+    system.flush_dir(folder)
     if loaded is None:
-        system.flush_dir(folder)
         return
     mark = replace(loaded.head, generation=loaded.head.generation + 1, deleted=True)
     write_head(folder, mark, loaded.unknown, before=loaded.head)
@@ -83,6 +84,7 @@ class Trash:
         self._surroundings = surroundings
         self._sessions = os.path.join(root, names.SESSIONS)
         self._trash = os.path.join(root, names.TRASH)
+        self._named = False
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
@@ -180,6 +182,10 @@ class Trash:
         if not os.path.lexists(folder) or not is_deleted(folder):
             return None
         at_ms = self._receipt(folder).deleted_at_ms
+        if not self._named:
+            # Whoever made the trash may have died before its name was flushed.
+            system.flush_dir(os.path.dirname(self._trash))
+            self._named = True
         for later in range(_MOST_TRIES):
             place = os.path.join(self._trash, names.trashed(os.path.basename(folder), at_ms + later))
             try:

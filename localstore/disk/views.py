@@ -23,6 +23,8 @@ from ..machine.events import (
 from ..machine.state import HeldLease, SessionState
 from . import names, spool
 from .files import seal
+from .head import Head
+from .leftovers import remove_quietly
 from .system import system
 
 LEASE_KIND = "lease"
@@ -35,7 +37,7 @@ class Views:
         self._folder = folder
         self._new: dict[tuple[str, str], None] = {}
         self._shown: dict[tuple[str, str], str] = {}
-        self._gone: list[str] = []
+        self._gone: list[tuple[str, str]] = []
         self._lease_changed = False
 
     def note(self, events: Iterable[Event]) -> bool:
@@ -59,31 +61,34 @@ class Views:
             if key in self._new:
                 del self._new[key]
             elif key in self._shown:
-                self._gone.append(self._shown.pop(key))
+                self._gone.append((folder, self._shown.pop(key)))
 
-    def refresh(self, state: SessionState) -> None:
-        """Bring the views up to date. One that cannot be written is made good by the fold."""
+    def refresh(self, state: SessionState, head: Head) -> None:
+        """Bring the views up to date. One that cannot be written is made good by the fold.
+
+        Files of entries that the head has are none of its views: somebody else folded them.
+        """
+        first = {names.INPUTS: head.inputs.next_seq, names.WORK: head.work.next_seq}
         new, self._new = self._new, {}
         gone, self._gone = self._gone, []
         changed, self._lease_changed = self._lease_changed, False
         for folder, ident in new:
             if folder == names.INPUTS:
-                self._show(spool.INPUTS, ident, state.inputs.get(ident))
+                self._show(spool.INPUTS, ident, state.inputs.get(ident), first[folder])
             else:
-                self._show(spool.WORK, ident, state.work.get(ident))
-        for path in gone:
-            try:
-                system.unlink(path)
-            except (BackendError, FileNotFoundError):
-                continue
+                self._show(spool.WORK, ident, state.work.get(ident), first[folder])
+        for folder, path in gone:
+            parsed = names.parse_spool_entry(os.path.basename(path))
+            if parsed is not None and parsed[0] >= first[folder]:
+                remove_quietly(path)
         if changed:
             try:
                 show_lease(self._folder, state.lease, flush=False)
             except (BackendError, FileNotFoundError, FileExistsError):
                 return
 
-    def _show(self, kind: spool.SpoolKind[spool.E], ident: str, entry: spool.E | None) -> None:
-        if entry is None:
+    def _show(self, kind: spool.SpoolKind[spool.E], ident: str, entry: spool.E | None, first: int) -> None:
+        if entry is None or kind.seq(entry) < first:
             return
         path = spool.entry_path(self._folder, kind, entry)
         try:
@@ -124,8 +129,5 @@ def write_whole(path: str, content: bytes, *, flush: bool) -> None:
     try:
         system.replace(temporary, path)
     except BaseException:
-        try:
-            system.unlink(temporary)
-        except (BackendError, FileNotFoundError):
-            pass  # the next fold removes it
+        remove_quietly(temporary)
         raise

@@ -29,7 +29,7 @@ from .facts import (
     ValueDroppedFact,
     ValueFact,
 )
-from .state import HeldLease, LiveBatch, LiveInput, SessionState
+from .state import HeldLease, LiveBatch, LiveInput, SessionState, Summary
 
 
 def apply_record(
@@ -156,6 +156,13 @@ def _work_removed(state: SessionState, recent: Recent, event: ev.WorkRemoved, at
                 del state.batch_by_source[key]
 
 
+def _summary(before: Summary, event: ev.Committed) -> Summary:
+    after = event.summary
+    if event.replaces_graph or after.first_user_node_id is not None:
+        return after
+    return Summary(after.node_count, after.user_message_count, before.first_user_node_id, before.first_user_message)
+
+
 def _committed(state: SessionState, recent: Recent, event: ev.Committed, at_ms: int) -> None:
     previous = state.leaf_node_id
     if event.replaces_graph:
@@ -188,7 +195,7 @@ def _committed(state: SessionState, recent: Recent, event: ev.Committed, at_ms: 
     state.tombstone_count -= event.revived
     state.revived_count += event.revived
     state.dangling_count += len(event.dangling)
-    state.summary = event.summary
+    state.summary = _summary(state.summary, event)
     state.checkpoint_ref = event.checkpoint_ref
     state.manifest = event.checkpoint or load(SessionCheckpoint, orjson.loads(manifest))
     state.current_frame_id = event.current_frame_id

@@ -46,11 +46,18 @@ def stamped(
 
 
 def record_intent(intent: AttachmentIntent) -> Decide[None]:
-    """Write the row, unless there is one: what was committed stays committed."""
+    """Write the row, unless there is one: what was committed stays committed.
+
+    An intent that comes again later makes an uncommitted row that much younger, or a sweep could take bytes that are
+    just being put again.
+    """
 
     def decide(state: SessionState, archive: Archive, moment: Moment) -> Decision[None]:
-        if find_row(state, archive, intent.attachment_id) is not None:
-            return Decision((), None)
+        row = find_row(state, archive, intent.attachment_id)
+        if row is not None:
+            is_later = row.committed_at_epoch_ms is None and row.intent_at_epoch_ms < intent.intent_at_epoch_ms
+            younger = replace(row, intent_at_epoch_ms=intent.intent_at_epoch_ms)
+            return Decision((AttachmentsWritten((younger,)),) if is_later else (), None)
         entry = AttachmentManifestEntry(
             intent.attachment_id, intent.session_id, intent.canonical_uri, intent.intent_at_epoch_ms
         )

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ..contract.errors import BranchExists, BranchNotFound, InvalidArgument, NodeNotFound
+from ..contract.graph import SessionNodeRecord
 from ..contract.history import MAX_BRANCHES, Branch, GraphLeaf
 from . import graphs, summaries
 from .decision import Decide, Decision, View
 from .events import BranchCreated, BranchDropped
-from .facts import Archive
+from .facts import Archive, NodeFact, TombstoneFact
 from .moment import Moment
 from .state import SessionState
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineNode:
+    """A node of the graph, which may be hidden and not vacuumed yet."""
+
+    node: SessionNodeRecord
+    is_hidden: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """The whole graph, in commit order, with its head and branches (names and leaves)."""
+
+    nodes: tuple[OutlineNode, ...]
+    leaf_node_id: str | None
+    current_branch: str | None
+    branches: tuple[tuple[str, str | None], ...]
+
+    def branches_at(self, node_id: str) -> list[str]:
+        """The branches of which this node is the leaf."""
+        return [name for name, leaf in self.branches if leaf == node_id]
 
 
 def create(name: str, at: str | None) -> Decide[Branch]:
@@ -77,5 +102,24 @@ def leaves() -> View[tuple[GraphLeaf, ...]]:
             for node in nodes
             if node.node_id not in parents
         )
+
+    return view
+
+
+def outline() -> View[Outline]:
+    """All nodes, those that are hidden too."""
+
+    def view(state: SessionState, archive: Archive, moment: Moment) -> Outline:
+        found: dict[str, OutlineNode] = {}
+        for fact in archive.facts(NodeFact, TombstoneFact):
+            if fact.seq < state.floor_seq:
+                continue
+            if isinstance(fact, NodeFact):
+                found.pop(fact.node.node_id, None)
+                found[fact.node.node_id] = OutlineNode(fact.node, is_hidden=False)
+            elif isinstance(fact, TombstoneFact) and fact.node_id in found:
+                found[fact.node_id] = OutlineNode(found[fact.node_id].node, is_hidden=True)
+        branches = tuple(sorted(state.branches.items()))
+        return Outline(tuple(found.values()), state.leaf_node_id, state.current_branch, branches)
 
     return view

@@ -40,6 +40,8 @@ def _outcome(
 ) -> PendingTurnInputCancelOutcome:
     """The outcome of cancelling `stored`; the id of an input that is cancelled by it is added to `cancelled`."""
     if stored is None:
+        if state.damaged_inputs is not None:
+            raise state.damaged_inputs  # it may be the one
         return InputNotFound()
     live = state.inputs.get(stored.record.input_id)
     record = hydrated(stored.record if live is None else current_record(live, moment), stored, archive)
@@ -93,6 +95,8 @@ def cancel_suffix(
     """Cancel the anchor and everything enqueued after it."""
 
     def decide(state: SessionState, archive: Archive, moment: Moment) -> Decision[PendingTurnInputSuffixCancelOutcome]:
+        if state.damaged_inputs is not None:
+            raise state.damaged_inputs
         first = _target(state, archive, anchor)
         if first is None:
             return Decision((), SuffixAnchorNotFound(anchor))

@@ -193,6 +193,9 @@ def _committed(
     encoded_manifest = dump(manifest)
     checkpoint_ref = hashlib.sha256(encoded_manifest).hexdigest()
     summary = summaries.with_nodes(Summary() if step.replaces else state.summary, step.nodes)
+    if not step.replaces and summary.first_user_node_id == state.summary.first_user_node_id:
+        # The first user message may be long, and rarely is a new one: it is not written again with every turn.
+        summary = Summary(summary.node_count, summary.user_message_count)
     stamp = request.turn_commit
     return Committed(
         revision=state.revision + 1,

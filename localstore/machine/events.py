@@ -122,7 +122,8 @@ class WorkRemoved:
 class Committed:
     """The graph and the head part of a turn commit. `config` and `frames` are `None` where they did not change.
 
-    `usage` has the new sums of the ledger entries that changed. `manifest` is kept encoded, since it is also the
+    A `summary` without a first user message leaves that as it is, unless the graph is replaced. `usage` has the new
+    sums of the ledger entries that changed. `manifest` is kept encoded, since it is also the
     content of the value `checkpoint_ref`; `stores_manifest` says that this value is new.
     """
 

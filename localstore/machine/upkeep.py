@@ -88,6 +88,18 @@ def vacuumed(state: SessionState, archive: Archive) -> Iterator[Fact]:
         yield TraceFact(traces[-1].seq, traces)
 
 
+def has_waste(state: SessionState, archive: Archive) -> bool:
+    """Whether a vacuum would remove anything of this session's: what a fork shares is better left shared otherwise."""
+    if state.tombstone_count or state.settled_input_count:
+        return True
+    mine = (NodeFact, TombstoneFact, DanglingFact, ValueFact, ValueDroppedFact, AttachmentFact)
+    kept = sum(isinstance(fact, mine) for fact in vacuumed(state, archive))
+    own_traces = sum(
+        state.owns(each.seq) for fact in archive.facts(TraceFact) if isinstance(fact, TraceFact) for each in fact.traces
+    )
+    return own_traces > feed.KEPT or kept < sum(1 for _ in archive.facts(*mine))
+
+
 def roots(state: SessionState, archive: Archive) -> set[BlobRef]:
     """The head's manifest, the refs of its frames, and the images of every stored input."""
     found = {frame.execution_state_ref for frame in state.frames} | {state.checkpoint_ref}

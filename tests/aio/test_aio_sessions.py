@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-from localstore.aio import (
-    AsyncSessionStore,
-)
 from localstore.testing import (
     OTHER,
     SESSION,
@@ -14,7 +12,19 @@ from localstore.testing import (
     owner,
     wake,
 )
-from tests.aio.async_faces import HOUR, Fresh, Held, cancelled, holding, run, say, started, store_threads, texts
+from tests.aio.async_faces import (
+    HOUR,
+    PATIENCE,
+    Fresh,
+    Held,
+    cancelled,
+    holding,
+    run,
+    say,
+    started,
+    store_threads,
+    texts,
+)
 
 
 class TestSessions:
@@ -45,29 +55,26 @@ class TestSessions:
         run(main())
 
     def test_take_turns(self, fresh: Fresh) -> None:
-        """A late short lane is served long before the long ones are empty, even when these could fill all threads."""
+        """A late lane is served before long ones are empty, also when these are enough to occupy all threads."""
 
         async def main() -> None:
             async with fresh() as store:
-                width = store._lanes.width
-                sessions = [await store.create_session(f"s{number}") for number in range(width)]
+                sessions = [await store.create_session(f"s{number}") for number in range(store._lanes.width)]
                 late = await store.create_session("late")
-                holds = [Held() for _ in sessions]
-                firsts = await started(*(holding(*pair) for pair in zip(sessions, holds, strict=True)))
-                for held in holds:
-                    await held.read()
-                ended: list[str] = []
-
-                async def noted(session: AsyncSessionStore) -> None:
-                    await session.load_session_head()
-                    ended.append(session.session_id)
-
-                calls = await started(*(noted(session) for session in sessions for _ in range(50)), noted(late))
-                for held in holds:
-                    held.go.set()
-                await asyncio.gather(*firsts, *calls)
-                assert len(ended) == 50 * width + 1
-                assert ended.index("late") <= 4 * width
+                starts, ends = [Held() for _ in sessions], [Held() for _ in sessions]
+                tasks: list[asyncio.Task[Any]] = []
+                for session, start, end in zip(sessions, starts, ends, strict=True):
+                    between = (session.load_session_head() for _ in range(25))
+                    tasks += await started(holding(session, start), *between, holding(session, end))
+                    await start.read()
+                late_tasks = await started(*(late.load_session_head() for _ in range(10)))
+                for start in starts:
+                    start.go.set()
+                async with asyncio.timeout(PATIENCE):
+                    await asyncio.gather(*late_tasks)
+                for end in ends:
+                    end.go.set()
+                await asyncio.gather(*tasks)
 
         run(main())
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import typing
 from pathlib import Path
-from typing import Self
 
 import pytest
 
@@ -64,7 +63,7 @@ class TestTwins:
             if inspect.isfunction(method):
                 expected = {key: ours_of.get(hint, hint) for key, hint in typing.get_type_hints(method).items()}
                 hints = typing.get_type_hints(inspect.getattr_static(twin, name))
-                assert {key: twin if hint is Self else hint for key, hint in hints.items()} == expected, name
+                assert {key: twin if hint is typing.Self else hint for key, hint in hints.items()} == expected, name
 
     @pytest.mark.parametrize(("kind", "twin"), TWINS)
     def test_properties_are_the_same(self, kind: type, twin: type) -> None:

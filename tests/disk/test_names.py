@@ -138,6 +138,7 @@ OWN = [
     (names.ATTACHMENTS, True, Place.ROOT, EntryKind.ATTACHMENTS),
     (names.TRASH, True, Place.ROOT, EntryKind.TRASH),
     (names.SESSIONS, True, Place.ROOT, EntryKind.SESSIONS),
+    (names.QUARANTINE, True, Place.ROOT, EntryKind.QUARANTINE),
     (names.attachment_shard(SHA), True, Place.ATTACHMENTS, EntryKind.ATTACHMENT_SHARD),
     (names.attachment(SHA), False, Place.ATTACHMENT_SHARD, EntryKind.ATTACHMENT),
     (names.attachment_row(SHA), False, Place.ATTACHMENT_SHARD, EntryKind.ATTACHMENT_ROW),
@@ -169,10 +170,9 @@ OWN = [
 def test_every_name_of_ours_is_known_in_its_place_alone(name, is_dir, place, kind):
     assert classify(name, is_dir, place) is kind
     assert classify(name, not is_dir, place) is EntryKind.FOREIGN
-    elsewhere = {classify(name, is_dir, other) for other in Place if other is not place}
-    # A quarantine may be in a session and in the root.
-    shared = {kind} if kind is EntryKind.QUARANTINE else set()
-    assert elsewhere <= {EntryKind.FOREIGN, EntryKind.BLOB, EntryKind.ATTACHMENT, EntryKind.SPOOL_ENTRY} | shared
+    # There is a quarantine in the root, and one in each session.
+    elsewhere = {classify(name, is_dir, other) for other in Place if (name, is_dir, other, kind) not in OWN}
+    assert elsewhere <= {EntryKind.FOREIGN, EntryKind.BLOB, EntryKind.ATTACHMENT, EntryKind.SPOOL_ENTRY}
     assert classify(names.temporary(name), is_dir, place) is EntryKind.TEMPORARY
 
 

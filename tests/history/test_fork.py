@@ -509,3 +509,14 @@ def _of_session(item: AgentFrameRecord, session_id: str) -> AgentFrameRecord:
 
 def _with_input(draft, given):
     return replace(draft, input=given)
+
+
+def test_chains_of_forks_do_not_pile_up_files(on_files: Living) -> None:
+    """What holds nothing but a copy of the parent's head stays with the parent."""
+    on_files.append(*chain("a", "b"))
+    session = on_files.session
+    for number in range(30):
+        session = session.fork(f"child-{number}")
+    on_files.reopen()
+    assert path(on_files.handle("child-29")) == ["a", "b"]
+    assert len(list((_folder(on_files.root, "child-29") / "nodes").iterdir())) == 2

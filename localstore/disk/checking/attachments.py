@@ -91,7 +91,7 @@ def _digest(look: Look, path: str) -> str | None:
             digest.update(piece)
             at += len(piece)
     finally:
-        system.close(fd)
+        system.let_go(fd)
     look.count(files=1, bytes=at)
     return digest.hexdigest()
 

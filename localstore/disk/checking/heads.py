@@ -53,11 +53,12 @@ def _copy_of_head(look: Look, path: str) -> Head | None:
     return head
 
 
-def _check_ending(look: Look, path: str, raw: bytes) -> None:
+def _check_ending(look: Look, path: str, raw: bytes, *, is_view: bool = False) -> None:
     """The record ends with a line end, and nothing is behind that."""
     end = raw.rfind(b"}") + 1
     if raw[end:] != b"\n":
-        look.error("damaged_ending", path, "its line end is damaged, or something was added", offset=end)
+        severity = Severity.WARNING if is_view else Severity.ERROR
+        look.note(severity, "damaged_ending", path, "its line end is damaged, or something was added", offset=end)
 
 
 def check_name(look: Look, head: Head) -> None:
@@ -94,7 +95,7 @@ def check_meta(look: Look, head: Head, state: SessionState | None) -> None:
     if raw is not None:
         try:
             found = read_sealed(SessionMeta, META_KIND, raw, path)
-            _check_ending(look, path, raw)
+            _check_ending(look, path, raw, is_view=True)
         except (CorruptRecord, RecordSchemaVersionError) as error:
             look.warning("damaged_view", path, str(error), f"the head has it all: {REPAIR}")
             return
@@ -111,7 +112,7 @@ def check_lease(look: Look, head: Head, state: SessionState | None) -> None:
     if raw is not None:
         try:
             found: HeldLease | None = read_sealed(HeldLease, LEASE_KIND, raw, path)
-            _check_ending(look, path, raw)
+            _check_ending(look, path, raw, is_view=True)
         except (CorruptRecord, RecordSchemaVersionError) as error:
             look.warning("damaged_view", path, str(error), f"head and journal have it all: {REPAIR}")
             return

@@ -89,9 +89,15 @@ def _check_view(
         return
     try:
         found: Any = spool.load_entry(kind, path, seq)
-    except (CorruptRecord, RecordSchemaVersionError, BackendError):
-        found = None
-    if found is None or _content(found) != _content(entry):
+        raw = look.read(path, spool.MAX_ENTRY) or b""
+    except (CorruptRecord, RecordSchemaVersionError) as error:
+        look.warning("damaged_view", path, str(error), f"the journal has it all; the next fold writes it, or {REPAIR}")
+        return
+    except BackendError:
+        return
+    if raw[raw.rfind(b"}") + 1 :] != b"\n":
+        look.warning("damaged_view", path, "its line end is damaged", f"the next fold writes it, or {REPAIR}")
+    elif _content(found) != _content(entry):
         look.info("view_behind", path, "the file is not what is in the journal, which counts; the next fold writes it")
 
 

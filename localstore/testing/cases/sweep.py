@@ -44,6 +44,16 @@ class TestSweep(Conformance):
         assert is_stored(world, young)
         assert rows(world) == [young]
 
+    def test_keeps_what_is_being_put_again(self, world: World) -> None:
+        """An old orphan that is put again is as young as its latest intent."""
+        name = put(world, b"again")
+        world.clock.advance(10 * HOUR)
+        assert put(world, b"again") == name
+        report = world.store.sweep_attachments(world.clock.now_ms() - HOUR)
+        assert (report.deleted_attachment_ids, report.deleted_row_count) == ((), 0)
+        world.settle(unchanged_commit(committed_attachment_ids=(name,)))
+        assert is_stored(world, name)
+
     def test_keeps_bytes_that_another_session_names(self, world: World) -> None:
         """Equal bytes in two sessions are one file, kept while any row of any session names it."""
         world.store.create_session(OTHER)

@@ -1,0 +1,163 @@
+"""`vacuum` and `gc`: what nothing needs any more is removed from sessions, and they say how much that was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import output
+from .amounts import counted, milliseconds
+from .exits import ExitCode
+from .invocation import CommandFailure, Invocation
+from .output import AsJson
+from .selecting import keeper_of, select
+
+if TYPE_CHECKING:
+    from ..session import SessionStore
+    from ..store import Store
+
+commands = typer.Typer()
+
+SessionsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SESSION...]", show_default=False, help="Ids, names, or the beginnings of either."),
+]
+AllOption = Annotated[bool, typer.Option("--all", help="Every session of the store.")]
+
+
+@commands.command("vacuum", rich_help_panel=output.WORK)
+def vacuum(
+    context: typer.Context, sessions: SessionsArgument = None, everything: AllOption = False, as_json: AsJson = False
+) -> None:
+    """Remove for good what is hidden or settled.
+
+    Nodes that were tombstoned, and input that was completed or cancelled. Says how much each session has shrunk.
+
+    \b
+    Example:
+      localstore vacuum 7c1e
+      localstore vacuum --all --json | jq .freed_bytes
+    """
+
+    def clean(session: SessionStore) -> dict[str, Any]:
+        report = session.vacuum()
+        return {
+            "removed_node_count": report.removed_node_count,
+            "removed_pending_turn_input_tombstone_count": report.removed_pending_turn_input_tombstone_count,
+        }
+
+    invocation: Invocation = context.obj
+    with invocation.open_existing() as store:
+        rows = _each(store, sessions, clean, everything=everything)
+    freed = sum(row["freed_bytes"] for row in rows)
+    if as_json:
+        output.json_object("vacuum_report", {"sessions": rows, "freed_bytes": freed})
+        return
+    for row in rows:
+        counts = counted(row["removed_node_count"], "node")
+        inputs = counted(row["removed_pending_turn_input_tombstone_count"], "input")
+        output.line(output.clean(f"{row['session_id']}: {counts} and {inputs} removed, {_freed(row)}"))
+    output.line(f"{counted(len(rows), 'session')}, {output.size(freed)} freed")
+
+
+@commands.command("gc", rich_help_panel=output.WORK)
+def collect(
+    context: typer.Context,
+    sessions: SessionsArgument = None,
+    everything: AllOption = False,
+    attachments: Annotated[
+        str | None,
+        typer.Option(
+            "--attachments",
+            metavar="AGE",
+            show_default=False,
+            help="Also attachments of the store that nothing names, put so long ago at least: 12h, 30d.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove values that nothing refers to.
+
+    Checkpoints of earlier turns, and what they held. Large ones are files that go at once; small ones go from the files
+    that they share with the next vacuum. Says how much each session has shrunk.
+
+    \b
+    Example:
+      localstore gc 7c1e
+      localstore gc --all --attachments 30d --json | jq .deleted_attachment_ids
+    """
+
+    def clean(session: SessionStore) -> dict[str, Any]:
+        report = session.gc_unreachable()
+        return {
+            "root_count": report.root_count,
+            "retained_blob_count": report.retained_blob_count,
+            "deleted_blob_count": report.deleted_blob_count,
+        }
+
+    age_ms = milliseconds(attachments)
+    invocation: Invocation = context.obj
+    with invocation.open_existing() as store:
+        none_named = not sessions and not everything and age_ms is not None
+        rows = [] if none_named else _each(store, sessions, clean, everything=everything)
+        swept: tuple[str, ...] = ()
+        if age_ms is not None:
+            before_ms = max(0, store._sessions.surroundings.clock.now_ms() - age_ms)
+            swept = store.sweep_attachments(before_ms).deleted_attachment_ids
+    freed = sum(row["freed_bytes"] for row in rows)
+    if as_json:
+        fields = {"sessions": rows, "freed_bytes": freed, "deleted_attachment_ids": list(swept)}
+        output.json_object("gc_report", fields)
+        return
+    for row in rows:
+        counts = f"{counted(row['deleted_blob_count'], 'value')} removed, {row['retained_blob_count']} kept"
+        output.line(output.clean(f"{row['session_id']}: {counts}, {_freed(row)}"))
+    if rows:
+        output.line(f"{counted(len(rows), 'session')}, {output.size(freed)} freed")
+    if age_ms is not None:
+        output.line(f"{counted(len(swept), 'attachment')} removed")
+
+
+def _each(
+    store: Store, given: list[str] | None, clean: Callable[[SessionStore], dict[str, Any]], *, everything: bool
+) -> list[dict[str, Any]]:
+    """What `clean` says of each session, and how much it has shrunk."""
+    if bool(given) == everything:
+        raise CommandFailure("give the SESSION, or --all for every one", ExitCode.USAGE)
+    if everything:
+        handles = [store.open_session(row.session_id) for row in store.list_sessions()]
+    else:
+        handles = [select(store, each) for each in given or ()]
+    rows = []
+    with _progress([handle for handle in handles if handle is not None]) as steps:
+        for handle in steps:
+            session_id = handle.session_id
+            # At rest, as it is left too: space made ahead in a journal is none of the session.
+            handle.checkpoint()
+            before = keeper_of(store, session_id).summary().size_bytes
+            told = clean(handle)
+            after = keeper_of(store, session_id).summary().size_bytes
+            rows.append({"session_id": session_id, **told, "size_bytes": after, "freed_bytes": max(0, before - after)})
+    return rows
+
+
+@contextmanager
+def _progress(handles: list[SessionStore]) -> Iterator[Iterable[SessionStore]]:
+    """The handles one by one; on a terminal a bar says how far that is."""
+    import sys
+
+    if len(handles) < 2 or not sys.stderr.isatty():
+        yield handles
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        yield progress.track(handles, description="sessions")
+
+
+def _freed(row: dict[str, Any]) -> str:
+    return f"{output.size(row['freed_bytes'])} freed, {output.size(row['size_bytes'])} left"
