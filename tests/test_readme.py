@@ -40,9 +40,8 @@ def fresh():
 
 
 def block(language):
-    """The only block of that language."""
-    [found] = re.findall(rf"```{language}\n(.*?)```\n", TEXT, re.DOTALL)
-    return found
+    """The first block of that language: those further below are parts of programs."""
+    return re.findall(rf"```{language}\n(.*?)```\n", TEXT, re.DOTALL)[0]
 
 
 # What a newcomer does first.

@@ -66,8 +66,14 @@ class Held:
         assert await asyncio.to_thread(self.entered.wait, PATIENCE)
 
 
+others: set[threading.Thread] = set()
+"""Threads of stores that somebody else left open before the test began."""
+
+
 def store_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_NAME)]
+    """The threads of the test's own stores."""
+    running = [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_NAME)]
+    return [thread for thread in running if thread not in others]
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

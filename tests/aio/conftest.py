@@ -16,13 +16,15 @@ from localstore import (
 from localstore.aio import (
     AsyncLocalStore,
 )
-from tests.aio.async_faces import PATIENCE, Fresh, Lazy, complaints, store_threads
+from tests.aio.async_faces import PATIENCE, Fresh, Lazy, complaints, others, store_threads
 
 
 @pytest.fixture(autouse=True)
 def nothing_stays() -> Iterator[None]:
     """The threads of a test's stores have ended with it, and no loop complained."""
     complaints.clear()
+    others.clear()
+    others.update(store_threads())
     yield
     gc.collect()
     assert complaints == []

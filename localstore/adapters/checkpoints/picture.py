@@ -1,0 +1,393 @@
+"""What a thread's nodes say together: its checkpoints, the writes to each, and where its head is.
+
+Nodes are named by numbers in the order of their commits. These kinds are ours:
+
+- `langgraph.put` is a checkpoint: `id`, `ns` (but for the root's), and what is other in its channels' `values` than in
+  those of another checkpoint, its `base`; `gone` are channels without a value any more. A list is told by the elements
+  that were added at its end, `{"$a": [element, …]}`, by pieces of the one before, `{"$l": [start, count, [element, …],
+  …]}`, or as one that was said elsewhere, `{"$w": list}`; another value in full, or as `{"$p": patch}`. `state` and
+  `metadata` are patches to what is expected; see `patches`.
+- `langgraph.writes` are a task's writes to a checkpoint: `[channel, value]`, with the index where it is another than
+  the framework's.
+- `langgraph.message` is a message that has no place in the node that came with it.
+
+A checkpoint's base and parent are the checkpoint whose line of nodes it continues, unless `base` or `parent` says
+otherwise; writes are to the checkpoint whose line they continue, unless `for` (namespace and id) says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from langgraph.checkpoint.base import WRITES_IDX_MAP, writes_sort_key
+
+from ...contract.errors import CorruptRecord
+from ...contract.graph import SessionNodeRecord
+from ...contract.values import encoded
+from . import messages
+from .cells import Codec, Serialised
+from .patches import expected, joined, patched
+from .phrases import Place, Said, parts, understood
+from .trees import Tree, mark_of
+
+CHECKPOINT: Final = "langgraph.put"
+WRITES: Final = "langgraph.writes"
+MESSAGE: Final = "langgraph.message"
+KINDS: Final = (CHECKPOINT, WRITES, MESSAGE)
+
+_RECENT_STATES: Final = 32
+_ANCHOR_EVERY: Final = 64
+_RECENT_PARTS: Final = 1024
+
+Key: TypeAlias = tuple[str, str]
+"""Namespace and id of a checkpoint."""
+
+
+class Cell:
+    """A value where it was said; shared by all checkpoints that have it."""
+
+    __slots__ = ("_node", "_said", "_serialised")
+
+    def __init__(self, said: Said, node: int, serialised: Serialised | None = None) -> None:
+        self._said = said
+        self._node = node
+        self._serialised = serialised
+
+    def tree(self, picture: Picture) -> Tree:
+        """The value as a tree."""
+        return picture.understand(self._said, self._node)
+
+    def serialised(self, picture: Picture, codec: Codec) -> Serialised:
+        """The value as its serialiser gave it."""
+        if self._serialised is None:
+            self._serialised = codec.hear(self.tree(picture))
+        return self._serialised
+
+
+class State(NamedTuple):
+    """All that a checkpoint holds."""
+
+    state: dict[str, Any]
+    metadata: dict[str, Any]
+    values: dict[str, Cell | tuple[Cell, ...]]
+
+
+NOTHING: Final = State({}, {}, {})
+
+
+@dataclass(slots=True)
+class CheckpointNode:
+    """A checkpoint; `line` are the numbers of its own node and of the writes to it, in order.
+
+    A task may be faster than the checkpoint that it started from: then writes stand before the node.
+    """
+
+    number: int
+    key: Key
+    parent_id: str | None
+    base: int | None
+    depth: int
+    timestamp: str
+    line: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Write:
+    """One write of a task; `index` is its place among the task's writes, negative for the framework's own channels."""
+
+    node: int
+    task_id: str
+    task_path: str
+    index: int
+    channel: str
+    cell: Cell
+
+
+class Picture:
+    """The nodes of a thread that are known, and what they say.
+
+    Attributes:
+        revision: the head's revision that this shows.
+        leaf: the number of the head's node; `None` where there is none, or it is no node of ours.
+        foreign: nodes that are not ours.
+        last: the highest number of a node.
+    """
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self.leaf: int | None = None
+        self.foreign: list[SessionNodeRecord] = []
+        self.last = 0
+        self.nodes: dict[int, SessionNodeRecord] = {}
+        self.checkpoints: dict[str, dict[str, CheckpointNode]] = {}
+        self.writes: dict[Key, dict[tuple[str, int], Write]] = {}
+        self.size = 0
+        self._by_number: dict[int, CheckpointNode] = {}
+        self._owners: dict[int, Key] = {}
+        self._children: dict[int, list[int]] = {}
+        self._said: dict[int, messages.Said] = {}
+        self._alone: set[int] = set()
+        self._recent: OrderedDict[int, State] = OrderedDict()
+        self._anchors: dict[int, State] = {}
+        self._parts: OrderedDict[int, list[Said]] = OrderedDict()
+
+    def count(self) -> int:
+        """How many nodes are known."""
+        return len(self.nodes) + len(self.foreign)
+
+    def all_keys(self) -> Iterator[Key]:
+        """All checkpoints, and what writes were made for that never came."""
+        yield from dict.fromkeys([*(node.key for node in self._by_number.values()), *self.writes])
+
+    # Taking in nodes.
+
+    def add(self, record: SessionNodeRecord) -> None:
+        """Take in a node; those before it are known."""
+        payload = record.payload
+        kind = payload.get("kind")
+        number = number_of(record.node_id)
+        if number is None or kind not in KINDS:
+            self.foreign.append(record)
+            # A foreign node may have taken a number that was meant for ours.
+            self.last = max(self.last, number or 0)
+            return
+        self.nodes[number] = record
+        self.last = max(self.last, number)
+        self.size += 512 + len(encoded(record, "payload"))
+        if isinstance(payload.get("role"), str) and "content" in payload:
+            self._said[number] = messages.Said(payload["role"], payload["content"])
+        parent = number_of(record.parent_node_id)
+        try:
+            if kind == CHECKPOINT:
+                self._add_checkpoint(number, parent, record.timestamp, payload)
+            elif kind == WRITES:
+                self._add_writes(number, parent, payload)
+            else:
+                self._alone.add(number)
+                if parent in self._owners:
+                    self._owners[number] = self._owners[parent]
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise self._damaged(number, error) from error
+
+    def _add_checkpoint(self, number: int, parent: int | None, timestamp: str, payload: dict[str, Any]) -> None:
+        key = (payload.get("ns", ""), payload["id"])
+        before = None if parent is None else self.owner_of(parent)
+        # Without the node that it follows, what it is told by is gone; that is found out when it is asked for.
+        base = payload.get("base", before.number if before else parent if parent not in self.nodes else None)
+        follows = before is not None and before.key[0] == key[0]
+        parent_id = payload["parent"] if "parent" in payload else before.key[1] if before and follows else None
+        depth = self._by_number[base].depth + 1 if base in self._by_number else 0
+        early = dict.fromkeys(write.node for write in self.writes.get(key, {}).values())
+        node = CheckpointNode(number, key, parent_id, base, depth, timestamp, [*early, number])
+        self._by_number[number] = node
+        self.checkpoints.setdefault(key[0], {})[key[1]] = node
+        self._owners[number] = key
+        if before is not None:
+            self._children.setdefault(before.number, []).append(number)
+
+    def _add_writes(self, number: int, parent: int | None, payload: dict[str, Any]) -> None:
+        if "for" in payload:
+            namespace, checkpoint_id = payload["for"]
+            key = (namespace, checkpoint_id)
+        elif parent is not None and parent in self._owners:
+            key = self._owners[parent]
+        else:
+            return  # to a checkpoint that was hidden
+        self._owners[number] = key
+        found = self.writes.setdefault(key, {})
+        task_id, task_path = payload["task"], payload.get("path", "")
+        for position, (channel, said, *index) in enumerate(payload["writes"]):
+            place = index[0] if index else default_index(channel, position)
+            found[task_id, place] = Write(number, task_id, task_path, place, channel, Cell(said, number))
+        target = self.checkpoint(key)
+        if target is not None:
+            target.line.append(number)
+
+    # Finding.
+
+    def checkpoint(self, key: Key) -> CheckpointNode | None:
+        """The checkpoint of that namespace and id."""
+        return self.checkpoints.get(key[0], {}).get(key[1])
+
+    def latest(self, namespace: str) -> CheckpointNode | None:
+        """The current checkpoint: in the root namespace the head's, elsewhere the one with the highest id."""
+        if namespace == "" and self.leaf is not None:
+            head = self.owner_of(self.leaf)
+            if head is not None and head.key[0] == "":
+                return head
+        found = self.checkpoints.get(namespace)
+        return found[max(found)] if found else None
+
+    def owner_of(self, number: int) -> CheckpointNode | None:
+        """The checkpoint to which a node belongs: itself, or the one in whose line it is."""
+        key = self._owners.get(number)
+        return self._by_number.get(number) or (None if key is None else self.checkpoint(key))
+
+    def key_of(self, number: int) -> Key | None:
+        """The checkpoint that a node is, or is for, whether or not that is there."""
+        return self._owners.get(number)
+
+    def messages_in_line(self, node: CheckpointNode) -> list[tuple[int, messages.Said]]:
+        """The messages that came to a checkpoint and are in no list of it yet, with their nodes: input and writes."""
+        said = self.nodes[node.number].payload.get("values", {}).values()
+        is_settled = any(mark_of(value) in ("$l", "$a", "$w") for value in said)
+        return self._messages_of([number for number in node.line if number != node.number or not is_settled])
+
+    def messages_of_writes(self, key: Key) -> list[tuple[int, messages.Said]]:
+        """The messages in the writes to a checkpoint that may not be there yet."""
+        return self._messages_of(write.node for write in self.writes.get(key, {}).values())
+
+    def messages_of_children(self, node: CheckpointNode) -> list[tuple[int, messages.Said]]:
+        """The messages that came with the checkpoints after this one."""
+        children = self._children.get(node.number, ())
+        return self._messages_of(children)
+
+    def _messages_of(self, numbers: Iterable[int]) -> list[tuple[int, messages.Said]]:
+        with_own = (each for number in numbers for each in (*self._before(number), number))
+        return [(number, self._said[number]) for number in dict.fromkeys(with_own) if number in self._said]
+
+    def _before(self, number: int) -> list[int]:
+        """The messages that came with a node and stand before it."""
+        found: list[int] = []
+        parent = number_of(self.nodes[number].parent_node_id)
+        while parent is not None and parent in self._alone:
+            found.append(parent)
+            parent = number_of(self.nodes[parent].parent_node_id)
+        return found[::-1]
+
+    def ordered_writes(self, key: Key) -> list[Write]:
+        """The writes to a checkpoint, in the order in which the framework applies them."""
+        found = self.writes.get(key, {}).values()
+        return sorted(found, key=lambda write: writes_sort_key(write.task_path, write.task_id, write.index))
+
+    # Understanding.
+
+    def understand(self, said: Said, number: int) -> Tree:
+        """The tree that is said in that node, with everything that it refers to."""
+        try:
+            return understood(said, number, self._part)
+        except (RecursionError, ValueError, TypeError, KeyError, IndexError) as error:
+            raise CorruptRecord("a value in a checkpoint", f"it cannot be understood: {error!r}") from error
+
+    def parts(self, number: int) -> list[Said]:
+        """The parts of a node."""
+        found = self._parts.get(number)
+        if found is None:
+            record = self.nodes.get(number)
+            if record is None:
+                raise CorruptRecord(f"node {number}", "a checkpoint refers to it, and it is not there")
+            found = self._parts[number] = parts(record.payload)
+            if len(self._parts) > _RECENT_PARTS:
+                self._parts.popitem(last=False)
+        return found
+
+    def messages_of(self, number: int) -> Iterator[Tree]:
+        """The trees of all messages that are said in a node's values and writes."""
+        payload = self.nodes[number].payload
+        for section in ("values", "writes"):
+            for _, tree in messages.messages_in(self.understand(payload.get(section), number)):
+                yield tree
+
+    def _part(self, place: Place) -> Said:
+        found = self.parts(place.node)
+        if not 0 <= place.part < len(found):
+            raise CorruptRecord(f"node {place.node}", f"a checkpoint refers to part {place.part}, it has {len(found)}")
+        return found[place.part]
+
+    def state_of(self, node: CheckpointNode) -> State:
+        """All that a checkpoint holds. It is shared: copy what is given out."""
+        state = self._known(node.number)
+        if state is not None:
+            return state
+        missing: list[CheckpointNode] = []
+        at: CheckpointNode | None = node
+        while at is not None and (state := self._known(at.number)) is None:
+            missing.append(at)
+            base, at = at.base, None if at.base is None else self._by_number.get(at.base)
+            if base is not None and at is None:
+                raise CorruptRecord(f"node {base}", f"checkpoint {node.key[1]!r} is built on it, and it is not there")
+        for each in reversed(missing):
+            state = self._applied(state or NOTHING, each.number)
+            if each.depth % _ANCHOR_EVERY == _ANCHOR_EVERY - 1:
+                self._anchors[each.number] = state
+        assert state is not None
+        self.remember(node.number, state)
+        return state
+
+    def remember(self, number: int, state: State) -> None:
+        """Keep the state of a checkpoint at hand."""
+        self._recent[number] = state
+        self._recent.move_to_end(number)
+        if len(self._recent) > _RECENT_STATES:
+            self._recent.popitem(last=False)
+
+    def _known(self, number: int) -> State | None:
+        return self._recent.get(number) or self._anchors.get(number)
+
+    def _applied(self, before: State, number: int) -> State:
+        payload = self.nodes[number].payload
+        try:
+            gone, said_values = payload.get("gone", ()), payload.get("values", {})
+            values = {channel: value for channel, value in before.values.items() if channel not in gone}
+            for channel, said in said_values.items():
+                values[channel] = self._value(said, number, values.get(channel))
+            state, metadata = expected(before.state, before.metadata, said_values, gone)
+            state = patched(state, self._object(payload, "state", number))
+            return State(state, patched(metadata, self._object(payload, "metadata", number)), values)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._damaged(number, error) from error
+
+    def _value(self, said: Said, number: int, before: Cell | tuple[Cell, ...] | None) -> Cell | tuple[Cell, ...]:
+        mark = mark_of(said)
+        cells = before if isinstance(before, tuple) else ()
+        if mark == "$a":
+            return (*cells, *[Cell(item, number) for item in said[mark]])
+        if mark == "$l":
+            fresh = [[Cell(item, number) for item in each] if isinstance(each, list) else each for each in said[mark]]
+            return tuple(joined(cells, fresh))
+        if mark == "$w":
+            return told_list(self.understand(said[mark], number), number)
+        if mark == "$p" and isinstance(before, Cell):
+            old = before.tree(self)
+            if isinstance(old, dict):
+                return Cell(patched(old, self._object(said, mark, number)), number)
+        return Cell(said, number)
+
+    def _object(self, payload: dict[str, Any], section: str, number: int) -> dict[str, Any]:
+        tree = self.understand(payload.get(section, {}), number)
+        if not isinstance(tree, dict):
+            raise TypeError(f"its {section} is no object")
+        return tree
+
+    def _damaged(self, number: int, error: Exception) -> CorruptRecord:
+        return CorruptRecord(f"node {number} of a thread", f"it is no checkpoint as they are written: {error!r}")
+
+
+def told_list(tree: Tree, number: int) -> tuple[Cell, ...]:
+    """The elements of a list that was said elsewhere; a tree says itself."""
+    if not isinstance(tree, list):
+        raise TypeError("what should be a list is none")
+    return tuple(Cell(item, number) for item in tree)
+
+
+def default_index(channel: str, position: int) -> int:
+    """The index that the framework gives to a write at this position of a task's writes."""
+    return WRITES_IDX_MAP.get(channel, position)
+
+
+def number_of(node_id: str | None) -> int | None:
+    """The number in a node's id, or `None` for an id that is none of ours."""
+    if node_id is not None and node_id.isascii() and node_id.isdecimal() and not node_id.startswith("0"):
+        return int(node_id)
+    return None
+
+
+def pictured(records: Iterable[SessionNodeRecord]) -> Picture:
+    """The picture of these nodes, in the order of their commits."""
+    picture = Picture()
+    for record in records:
+        picture.add(record)
+    return picture
