@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         AsyncSessionStore,
     )
     from .attachments import SessionScopedAttachmentStore
+    from .contract.archives import ArchiveInfo, BackupReport, OnConflict
     from .contract.attachments import (
         AttachmentCreateMeta,
         AttachmentIntent,
@@ -126,6 +127,7 @@ if TYPE_CHECKING:
     from .contract.persistence import (
         RuntimePersistence,
     )
+    from .contract.search import SearchHit
     from .contract.sessions import (
         ChildSession,
         Durability,
@@ -181,6 +183,7 @@ if TYPE_CHECKING:
     from .session import SessionStore
 
 _ROOMS = (
+    "contract.archives",
     "contract.attachments",
     "contract.clock",
     "contract.commits",
@@ -191,6 +194,7 @@ _ROOMS = (
     "contract.inputs",
     "contract.leases",
     "contract.persistence",
+    "contract.search",
     "contract.sessions",
     "contract.state",
     "contract.trash",
@@ -246,7 +250,10 @@ __all__ = [
     "AttachmentRef",
     "AttachmentStore",
     "AttachmentSweepReport",
+    "ArchiveInfo",
     "BackendError",
+    "BackupReport",
+    "OnConflict",
     "BlobRef",
     "Branch",
     "BranchExists",
@@ -327,6 +334,7 @@ __all__ = [
     "RuntimePersistence",
     "RuntimeTurnCommitConflict",
     "RuntimeTurnCommitStamp",
+    "SearchHit",
     "SessionBindingMismatch",
     "SessionCheckpoint",
     "SessionCommand",

@@ -14,16 +14,18 @@ import os
 import threading
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from pathlib import Path
 from types import FunctionType, TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
+from . import watching
 from .attachments import SessionScopedAttachmentStore
 from .contract import checks
 from .contract.attachments import AttachmentStore
 from .contract.clock import Clock
 from .contract.errors import StoreClosed
+from .contract.feed import ChangeBatch
 from .contract.sessions import Durability
 from .lanes import Lanes
 from .local import LocalStore
@@ -186,6 +188,26 @@ class AsyncSessionStore(_Face[SessionStore]):
         return type(self)(self._lanes, handle)
 
     _dress(fork, SessionStore.fork, returns=Self)
+
+    def watch(
+        self, since: str | None = None, *, poll_s: float = 1.0, stop: watching.Stop | None = None
+    ) -> AsyncGenerator[ChangeBatch, None]:
+        self._admit()
+        after = checks.optional_identifier("since", since)
+        interval, end = watching.interval(poll_s), watching.stopping(stop)
+        handle = self._handle
+
+        async def run(work: Callable[[], Any]) -> Any:
+            # Beside the session's other calls: who follows does not wait for those that were asked for before.
+            return await self._lanes.run(None, work)
+
+        def look(cursor: str | None) -> ChangeBatch:
+            self._admit()
+            return handle._news(cursor)
+
+        return watching.follow_async(run, look, lambda wake: handle._own().listen(wake), after, interval, end)
+
+    _dress(watch, SessionStore.watch, returns=AsyncGenerator[ChangeBatch, None])
 
     load_session = _twin(SessionStore.load_session)
     load_node = _twin(SessionStore.load_node)
@@ -351,6 +373,10 @@ class AsyncLocalStore(_Face[Store]):
     purge = _twin(Store.purge)
     prune = _twin(Store.prune)
     list_sessions = _twin(Store.list_sessions)
+    search = _twin(Store.search)
+    export_session = _twin(Store.export_session)
+    import_session = _handle_twin(Store.import_session)
+    backup = _twin(Store.backup)
     sweep_attachments = _twin(Store.sweep_attachments)
     durability_tier = _twin(Store.durability_tier)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
+from .contract.archives import ArchiveInfo, BackupReport, OnConflict
 from .contract.attachments import AttachmentStore
 from .contract.checks import MAX_INTEGER
 from .contract.sessions import DurabilityTier, GcReport, SessionMeta, SessionSummary, VacuumReport
@@ -43,6 +44,12 @@ class Keeper(Protocol):
     def summary(self) -> SessionSummary:
         """The session's line in a list."""
 
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake`, in any thread, when the session may have changed, until the returned function is called.
+
+        A change may be missed.
+        """
+
 
 class Sessions(Protocol):
     """The sessions of one store."""
@@ -77,6 +84,15 @@ class Sessions(Protocol):
 
     def fork(self, parent: Keeper, request: ForkRequest) -> Keeper:
         """Make a child of the session of `parent`; `SessionExists` where its id is taken."""
+
+    def export(self, keeper: Keeper, path: str) -> ArchiveInfo:
+        """Write the session to a new archive file."""
+
+    def restore_archive(self, path: str, session_id: str | None, on_conflict: OnConflict) -> Keeper:
+        """Make the session of an archive file a session of this store."""
+
+    def backup(self, path: str) -> BackupReport:
+        """Bring the backup at `path` to what the store is now."""
 
     def keepers(self) -> Iterable[Keeper]:
         """The keepers of all sessions, one after the other."""

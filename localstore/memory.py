@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
 from .contract import checks
+from .contract.archives import ArchiveInfo, BackupReport, OnConflict
 from .contract.attachments import (
     AttachmentCreateMeta,
     AttachmentRef,
@@ -18,6 +19,7 @@ from .contract.attachments import (
 from .contract.clock import Clock
 from .contract.errors import (
     AttachmentNotFound,
+    BackendError,
     InvalidArgument,
     SessionExists,
     SessionNotFound,
@@ -51,6 +53,7 @@ class MemoryKeeper:
         self._recent = recent
         self._state = state
         self._removed = False
+        self._followers: list[Callable[[], None]] = []
 
     @property
     def session_id(self) -> str:
@@ -67,6 +70,7 @@ class MemoryKeeper:
             if unless is not None and self.read(unless):
                 return None
             self._removed = True
+            self._wake()
             line = reading.summarize(self._state, 0)
             return TrashedSession(
                 line.session_id,
@@ -111,7 +115,22 @@ class MemoryKeeper:
                 apply_record(self._state, self._recent, self._state.seq + 1, moment.now_ms, decision.events)
                 if len(self._recent.records) > _MAX_RECORDS:
                     del self._recent.records[: _MAX_RECORDS // 2]
+                self._wake()
             return decision.result
+
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` at every change of the session, until the returned function is called."""
+        with self._mutex:
+            self._followers.append(wake)
+        return lambda: self._forget(wake)
+
+    def _forget(self, wake: Callable[[], None]) -> None:
+        with self._mutex:
+            self._followers.remove(wake)
+
+    def _wake(self) -> None:
+        for wake in self._followers:
+            wake()
 
     def checkpoint(self) -> None:
         with self._mutex:
@@ -240,6 +259,15 @@ class MemorySessions:
         with self._mutex:
             return self._trash.pop((trashed.session_id, trashed.deleted_at_ms), None) is not None
 
+    def export(self, keeper: Keeper, path: str) -> ArchiveInfo:
+        raise _no_files()
+
+    def restore_archive(self, path: str, session_id: str | None, on_conflict: OnConflict) -> Keeper:
+        raise _no_files()
+
+    def backup(self, path: str) -> BackupReport:
+        raise _no_files()
+
     def keepers(self) -> Iterable[Keeper]:
         return list(self._keepers.values())
 
@@ -263,6 +291,10 @@ class MemorySessions:
         with self._mutex:
             self._keepers.clear()
             self._trash.clear()
+
+
+def _no_files() -> BackendError:
+    return BackendError("a store in memory has no files to export, import or back up; use a LocalStore")
 
 
 class InMemoryStore(Store):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from types import TracebackType
 from typing import Self
 
+from . import watching
 from .contract import checks
 from .contract.attachments import AttachmentIntent, AttachmentManifestEntry
 from .contract.clock import Clock, rfc3339
@@ -180,6 +181,27 @@ class SessionStore(SessionHistory, RuntimePersistence):
         """
         after = checks.optional_identifier("since", since)
         return self._own().read(feed.changes(after, checks.optional_integer("limit", limit)))
+
+    def watch(
+        self, since: str | None = None, *, poll_s: float = 1.0, stop: watching.Stop | None = None
+    ) -> Generator[ChangeBatch, None, None]:
+        """Follow `changes`: batches of changes as they come, each once and in order, whichever process makes them.
+
+        A batch has all changes of one or more calls, and the cursor to go on from: who stores that with what it made of
+        the batch misses nothing and does nothing twice, also after a crash. It ends once `stop` is set (a
+        `threading.Event`, or anything with `is_set()`), within 0.1 seconds; without one, when it is closed.
+
+        It looks at least every `poll_s` seconds, and at once where it is woken: in memory, or by watchdog (the extra
+        `watch`) where that works. Raises as `changes` does, `SessionNotFound` once the session is deleted, and
+        `StoreClosed` once the handle is closed. What others wrote is seen before it is flushed: a power cut can take it
+        back, and then the cursor is one of `CursorExpired`.
+        """
+        after = checks.optional_identifier("since", since)
+        interval, end = watching.interval(poll_s), watching.stopping(stop)
+        return watching.follow(self._news, self._own().listen, after, interval, end)
+
+    def _news(self, since: str | None) -> ChangeBatch:
+        return self._own().read(feed.news(since, watching.PAGE))
 
     def durability_tier(self) -> DurabilityTier:
         return self._sessions.tier

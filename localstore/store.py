@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
 from .contract import checks
+from .contract.archives import ArchiveInfo, BackupReport, OnConflict
 from .contract.attachments import AttachmentStore, AttachmentSweepReport
 from .contract.clock import rfc3339
-from .contract.errors import BackendError, CorruptRecord, InvalidArgument, StoreClosed, TrashedSessionNotFound
+from .contract.errors import (
+    BackendError,
+    CorruptRecord,
+    InvalidArgument,
+    SessionNotFound,
+    StoreClosed,
+    TrashedSessionNotFound,
+)
+from .contract.search import SearchHit
 from .contract.sessions import DurabilityTier, RootSession, SessionMeta, SessionRelation, SessionSummary
 from .contract.trash import PruneReport, SparedSession, SpareReason, TrashedSession
 from .keeper import Sessions
 from .machine import attachments as rows
+from .machine.searching import query_of, search
 from .pruning import Limits, choose, stays, uses
 from .session import Handles, SessionStore
 
@@ -180,6 +192,105 @@ class Store:
         """One summary a session, newest activity first; any write but vacuum and gc is activity. Reads no nodes."""
         found = self._open().summaries()
         return tuple(sorted(found, key=lambda item: (-item.updated_at_ms, item.session_id)))
+
+    def search(
+        self,
+        text: str,
+        *,
+        regex: bool = False,
+        ignore_case: bool = True,
+        role: str | None = None,
+        since_ms: int | None = None,
+        until_ms: int | None = None,
+        session_ids: Iterable[str] | None = None,
+        limit: int | None = None,
+    ) -> tuple[SearchHit, ...]:
+        """The nodes with a string in their payload that `text` is in, or matches as a pattern of `re` with `regex`.
+
+        Sessions come as in `list_sessions`, or as `session_ids` names them; the nodes of one in commit order, each
+        once; at most `limit`. Tombstoned nodes are not found. `role` is that of a message, and times are of the nodes,
+        epoch milliseconds, both ends included. The strings are searched one by one, `^` and `$` being ends of lines;
+        the words of a message's form (`kind`, `role`, `type`) are left out.
+
+        Raises `InvalidArgument` for a text that is empty or no pattern, `SessionNotFound` for a session that was named
+        and does not exist, `CorruptRecord` where damage may hide a hit. Changes nothing.
+        """
+        sessions = self._open()
+        query = query_of(
+            checks.identifier("text", text),
+            regex=regex,
+            ignore_case=ignore_case,
+            role=checks.optional_text("role", role),
+            since_ms=checks.optional_integer("since_ms", since_ms),
+            until_ms=checks.optional_integer("until_ms", until_ms),
+        )
+        checks.optional_integer("limit", limit)
+        if session_ids is None:
+            chosen = [row.session_id for row in self.list_sessions()]
+        else:
+            chosen = list(dict.fromkeys(checks.identifiers("session_ids", session_ids)))
+        hits: list[SearchHit] = []
+        for session_id in chosen:
+            left = None if limit is None else limit - len(hits)
+            if left == 0:
+                break
+            try:
+                keeper = sessions.find(session_id)
+                if keeper is None:
+                    raise SessionNotFound(session_id)
+                hits += keeper.read(search(query, left))
+            except SessionNotFound:
+                if session_ids is not None:
+                    raise
+        return tuple(hits)
+
+    def export_session(self, session_id: str, path: str | os.PathLike[str]) -> ArchiveInfo:
+        """Write everything of the session to one new file: nodes, values, attachments, metadata, waiting queues.
+
+        It is an uncompressed tar with a manifest of SHA-256 sums, of the session at one moment, whoever writes to it
+        meanwhile. Raises `SessionNotFound`, `InvalidArgument` where `path` exists or its folder does not, and
+        `CorruptRecord` for damage, which is never exported. A crash leaves no file of that name.
+        """
+        keeper = self._open().find(checks.session_id(session_id))
+        if keeper is None:
+            raise SessionNotFound(session_id)
+        return self._sessions.export(keeper, checks.path("path", path))
+
+    def import_session(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        session_id: str | None = None,
+        on_conflict: OnConflict = OnConflict.REFUSE,
+    ) -> SessionStore:
+        """Make the session of an exported file a session of this store, and give a handle on it.
+
+        It has the archive's id, or `session_id`; node ids, history and queues are the same, its lease is free, and what
+        was claimed waits again. Under another id it has no turn stamps, as a fork. Where a session of the id has all of
+        the archive's history already, that one is given, whatever it did since; where it is another session,
+        `on_conflict` says what to do. Attachments become the store's.
+
+        Raises `CorruptRecord` for a file that is not, to the last byte, what was exported, `SessionExists`, and the
+        schema version errors. A crash leaves the whole session or nothing of it.
+        """
+        if session_id is not None:
+            checks.session_id(session_id)
+        chosen = checks.member("on_conflict", on_conflict, OnConflict)
+        keeper = self._open().restore_archive(checks.path("path", path), session_id, chosen)
+        return self._handles.give(keeper)
+
+    def backup(self, path: str | os.PathLike[str]) -> BackupReport:
+        """Make the folder `path` a copy of this store, or bring such a copy up to date. The store may be in use.
+
+        Each session is copied as it is at one moment; a later backup touches what has changed alone. Immutable files
+        are hard links where that is possible: damage to their bytes on this disk is damage to both, so that a copy on
+        another disk is needed, too. A session that was deleted goes to the backup's trash, and stays there; the trash
+        of this store is not copied. The backup is a store, but one that was written to is refused.
+
+        Raises `BackendError` for a folder that has anything else in it. What is damaged or refused raises once all else
+        is copied. A crash leaves each session as it was in the last backup, or as it is in this one.
+        """
+        return self._open().backup(checks.path("path", path))
 
     def sweep_attachments(self, older_than_epoch_ms: int) -> AttachmentSweepReport:
         """Delete the manifest rows of orphans, and the bytes that no row of any session names.

@@ -18,11 +18,45 @@ from ..contract.errors import (
     StoreError,
     TrashedSessionNotFound,
 )
-from . import checking, history, importing, queues, sessions, trash, trees, upkeep
+from . import (
+    checking,
+    diagnosing,
+    enqueueing,
+    exporting,
+    following,
+    history,
+    importing,
+    leases,
+    queues,
+    searching,
+    sessions,
+    space,
+    torturing,
+    trash,
+    trees,
+    upkeep,
+)
 from .exits import ExitCode
 from .invocation import CommandFailure, Invocation
 
-_GROUPS = (sessions, trees, queues, history, trash, importing, upkeep, checking)
+_GROUPS = (
+    sessions,
+    searching,
+    trees,
+    queues,
+    enqueueing,
+    leases,
+    following,
+    history,
+    trash,
+    importing,
+    exporting,
+    upkeep,
+    space,
+    checking,
+    diagnosing,
+    torturing,
+)
 """The modules with commands, in the order of the help."""
 
 

@@ -69,11 +69,11 @@ def _report_fields(report: CheckReport) -> dict[str, Any]:
         "root": report.root,
         "complete": report.complete,
         "checked": asdict(report.checked),
-        "findings": [_finding_fields(found) for found in report.findings],
+        "findings": [finding_fields(found) for found in report.findings],
     }
 
 
-def _finding_fields(found: Finding) -> dict[str, Any]:
+def finding_fields(found: Finding) -> dict[str, Any]:
     return {
         "severity": found.severity.value,
         "kind": found.kind,

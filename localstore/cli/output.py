@@ -57,7 +57,13 @@ def json_object(record: str, fields: Mapping[str, Any]) -> None:
     """The object that `--json` prints."""
     import orjson
 
-    text = orjson.dumps({"record": record, "schema_version": JSON_SCHEMA_VERSION, **fields}, option=orjson.OPT_INDENT_2)
+    _write(
+        orjson.dumps({"record": record, "schema_version": JSON_SCHEMA_VERSION, **fields}, option=orjson.OPT_INDENT_2)
+    )
+
+
+def _write(text: bytes) -> None:
+    """A line of UTF-8, whatever the encoding of the terminal, seen at once by who reads."""
     sys.stdout.flush()
     stream = getattr(sys.stdout, "buffer", None)
     if stream is None:
@@ -65,6 +71,18 @@ def json_object(record: str, fields: Mapping[str, Any]) -> None:
     else:
         stream.write(text + b"\n")
         stream.flush()
+
+
+def json_line(record: str, fields: Mapping[str, Any]) -> None:
+    """One object of several, in a line of its own."""
+    import orjson
+
+    _write(orjson.dumps({"record": record, "schema_version": JSON_SCHEMA_VERSION, **fields}))
+
+
+def flush() -> None:
+    """Let who reads see what was printed so far."""
+    sys.stdout.flush()
 
 
 def table(

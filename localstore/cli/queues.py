@@ -48,8 +48,8 @@ def show_queue(context: typer.Context, session: SessionArgument, as_json: AsJson
     if as_json:
         fields = {
             "session_id": session_id,
-            "inputs": [_input_fields(*entry) for entry in queued.inputs],
-            "work": [_work_fields(*entry) for entry in queued.work],
+            "inputs": [input_fields(*entry) for entry in queued.inputs],
+            "work": [work_fields(*entry) for entry in queued.work],
         }
         output.json_object("queue", fields)
         return
@@ -146,7 +146,7 @@ def _ingress_fields(ingress: TurnInputIngress) -> dict[str, Any]:
     return {"kind": "next_turn"}
 
 
-def _input_fields(record: PendingTurnInput, claim: HeldClaim | None) -> dict[str, Any]:
+def input_fields(record: PendingTurnInput, claim: HeldClaim | None) -> dict[str, Any]:
     from ..contract.inputs import ImageRef
     from .describing import input_text
 
@@ -179,7 +179,7 @@ def _payload_fields(payload: QueuedWorkPayload) -> dict[str, Any]:
     return {"kind": "session_command", "command": payload.command}
 
 
-def _work_fields(batch: QueuedWorkBatch, claim: HeldClaim | None) -> dict[str, Any]:
+def work_fields(batch: QueuedWorkBatch, claim: HeldClaim | None) -> dict[str, Any]:
     return {
         "batch_id": batch.batch_id,
         "enqueue_seq": batch.enqueue_seq,

@@ -6,6 +6,7 @@ which a lone surrogate is not.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from enum import Enum
@@ -39,6 +40,16 @@ def text(name: str, value: object) -> str:
         except UnicodeEncodeError as error:
             raise InvalidArgument(f"{name} holds a lone surrogate, which UTF-8 cannot store") from error
     return value
+
+
+def path(name: str, value: object) -> str:
+    """The absolute form of a path, given as `str` or `os.PathLike`."""
+    if not isinstance(value, str | os.PathLike):
+        raise InvalidArgument(f"{name} must be a path, not {type(value).__name__}")
+    given = identifier(name, os.fspath(value))
+    if "\0" in given:
+        raise InvalidArgument(f"{name} must be a path without NUL characters")
+    return os.path.abspath(given)
 
 
 def optional_text(name: str, value: object) -> str | None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 
 from ..contract.errors import BackendError, CorruptRecord
+from ..contract.values import encoded
 from ..machine.encoding import KINDS
 from ..machine.facts import Fact, NodeFact, Recent, TombstoneFact, Unfolded, ValueFact
 from . import names
@@ -24,6 +25,7 @@ from .salvage import SalvagedFile
 from .system import system
 
 _VALUE = CODES[ValueFact]
+_NODE_MARK = b'"kind":"%s"' % KINDS[NodeFact].encode()
 
 
 class FileArchive:
@@ -216,6 +218,26 @@ class FileArchive:
                     fact for at, fact in salvaged.facts() if at > done and (not kinds or isinstance(fact, kinds))
                 )
         yield from self.recent.facts(*kinds)
+
+    def nodes_where(self, test: Callable[[bytes], bool]) -> Iterator[NodeFact]:
+        for ref in self.refs:
+            done, path = -1, os.path.join(self.folder, names.NODES, names.node_file(ref.name))
+            try:
+                for offset, line in self._file(ref).lines():
+                    if line.startswith(_NODE_MARK, BODY_AT) and test(line):
+                        fact = decode_fact(line, path, offset)
+                        assert isinstance(fact, NodeFact)
+                        yield fact
+                        done = offset
+            except CorruptRecord as damage:
+                salvaged = self._salvage(ref)
+                if not salvaged.complete:
+                    raise damage
+                found = ((at, fact) for at, fact in salvaged.facts() if at > done)
+                yield from (
+                    fact for _, fact in found if isinstance(fact, NodeFact) and test(encoded(fact.node, "payload"))
+                )
+        yield from self.recent.nodes_where(test)
 
     def _lines(self, ref: NodeFileRef, kinds: tuple[type, ...]) -> Iterator[tuple[int, bytes]]:
         """The lines of a node file that hold facts of these classes, in order."""

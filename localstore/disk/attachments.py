@@ -126,7 +126,7 @@ class FileAttachments(AttachmentStore):
                 attachment_id = (names.parse_aside(name) or name).removesuffix(".json")
                 if names.is_sha256(attachment_id):
                     found.setdefault(attachment_id, set()).add(name)
-                elif name.endswith(".tmp") and is_stale(os.path.join(where, name)):
+                elif names.is_temporary(name) and is_stale(os.path.join(where, name)):
                     remove_quietly(os.path.join(where, name))
         return found
 

@@ -14,7 +14,7 @@ import orjson
 
 from ..contract.errors import CorruptRecord, InvalidArgument
 from ..contract.graph import SessionNodeRecord
-from ..contract.values import EncodedJson, encoded
+from ..contract.values import encoded, restorer
 from ..machine.encoding import FACT_CLASSES, KINDS, Malformed, dump, load_one_of
 from ..machine.facts import (
     AttachmentFact,
@@ -51,6 +51,8 @@ _NODE = b'"kind":"node","size":'
 _JSON = b'"kind":"value","size":'
 _PAYLOAD = b',"payload":'
 _CONTENT = b',"json":'
+_NULL = b"null"
+_restore_node = restorer(SessionNodeRecord)
 
 
 def encode_fact(fact: Fact) -> bytes:
@@ -133,16 +135,13 @@ def _node(line: bytes) -> NodeFact | None:
     if cut is None:
         return None
     fields, payload = cut
-    caused_by = fields.get("caused_by")
-    node = SessionNodeRecord(
-        fields["node_id"],
-        fields.get("parent_node_id"),
-        fields["timestamp"],
-        EncodedJson(payload),  # type: ignore[arg-type]
-        caused_by,
-        fields.get("agent_frame_id"),
-    )
-    return NodeFact(fields["seq"], node)
+    node_id, parent, timestamp = fields["node_id"], fields.get("parent_node_id"), fields["timestamp"]
+    frame, seq = fields.get("agent_frame_id"), fields["seq"]
+    texts = type(node_id) is str and type(timestamp) is str and type(seq) is int
+    if not (texts and (parent is None or type(parent) is str) and (frame is None or type(frame) is str)):
+        raise ValueError("a field of the node has another type")
+    caused_by = orjson.dumps(fields["caused_by"]) if "caused_by" in fields else _NULL
+    return NodeFact(seq, _restore_node(node_id, parent, timestamp, payload, caused_by, frame))
 
 
 def decode_fact(line: bytes, path: str, offset: int, read_blob: Callable[[str], bytes] | None = None) -> Fact:

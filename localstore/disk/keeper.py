@@ -18,7 +18,7 @@ from ..machine.events import Event, InputsClaimed, LeaseSet, WorkClaimed
 from ..machine.moment import Moment
 from ..machine.state import SessionState
 from ..surroundings import Surroundings
-from . import housekeeping, names, views
+from . import housekeeping, names, views, waking
 from .compaction import adopt, due, merge
 from .fold import fold, tidy
 from .head import state_of
@@ -187,6 +187,10 @@ class FileKeeper:
         """The session's line in a list."""
         size = self.size_bytes()
         return self.read(lambda state, archive, moment: reading.summarize(state, size))
+
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` when a file of the session changes, where the system tells, until what is returned is called."""
+        return waking.listen(self.folder, wake)
 
     def size_bytes(self) -> int:
         """Bytes on disk: what the head counts, and the journal."""

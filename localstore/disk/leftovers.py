@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 from ..contract.errors import BackendError
 from . import names
-from .names import EntryKind, Place
 from .system import system
 
 STALE_S = 60.0
@@ -21,10 +20,10 @@ STALE_S = 60.0
 
 def clear_leftovers(root: str) -> None:
     """Remove what was never finished, and what was being purged from the trash. Never fails."""
-    for path in _unfinished(root, Place.ROOT):
+    for path in _unfinished(root):
         remove_quietly(path)
-    for folder, place in ((names.SESSIONS, Place.SESSIONS), (names.TRASH, Place.TRASH)):
-        for path in _unfinished(os.path.join(root, folder), place):
+    for folder in (names.SESSIONS, names.TRASH):
+        for path in _unfinished(os.path.join(root, folder)):
             remove_tree_quietly(path)
 
 
@@ -52,9 +51,9 @@ def remove_tree_quietly(folder: str) -> None:
         pass
 
 
-def _unfinished(folder: str, place: Place) -> Iterator[str]:
-    for name, is_folder in _entries(folder):
-        if name.endswith(".tmp") and names.classify(name, is_folder, place) is EntryKind.TEMPORARY:
+def _unfinished(folder: str) -> Iterator[str]:
+    for name, _ in _entries(folder):
+        if names.is_temporary(name):
             path = os.path.join(folder, name)
             if is_stale(path):
                 yield path

@@ -127,6 +127,15 @@ class SessionLock:
         return f"process {pid}{_command_of(pid)}"
 
 
+def lock_holder(path: str) -> int | None:
+    """The pid of the process that holds this lock right now, where the system tells (Linux); else `None`."""
+    try:
+        found = system.stat(path)
+    except FileNotFoundError:
+        return None
+    return _holder_of(found.st_dev, found.st_ino)
+
+
 def _holder_of(device: int, inode: int) -> int | None:
     """Linux: the process that took the lock on this file, if it is in our pid namespace."""
     try:

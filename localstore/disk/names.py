@@ -261,6 +261,11 @@ def temporary(stem: str) -> str:
     return f"{stem}.{_unique()}.tmp"
 
 
+def is_temporary(name: str) -> bool:
+    """Whether `name` is one that `temporary` made."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def classify(name: str, is_dir: bool, place: Place) -> EntryKind:
     """What the entry `name` of a folder of the kind `place` is.
 

@@ -6,7 +6,7 @@ matter: the intact ones before and behind the damage are given out, unless the d
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, cast
 
 from ..contract.errors import BackendError, CorruptRecord
@@ -125,6 +125,9 @@ class _Certain:
         raise self._damage
 
     def facts(self, *kinds: type) -> Iterable[Fact]:
+        raise self._damage
+
+    def nodes_where(self, test: Callable[[bytes], bool]) -> Iterable[NodeFact]:
         raise self._damage
 
     def unfolded(self) -> NoReturn:

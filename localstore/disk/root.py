@@ -65,7 +65,8 @@ def _has_sessions(root: str) -> bool:
 def _make_root(root: str) -> None:
     if os.path.isdir(root):
         return
-    if os.path.lexists(root):
+    # Another process may make it between two looks.
+    if os.path.lexists(root) and not os.path.isdir(root):
         raise BackendError(f"the store root {root} is not a folder; name one, or a path where one can be made")
     parent = os.path.dirname(root)
     if parent and parent != root:

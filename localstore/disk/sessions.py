@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
 from .. import liveness
+from ..contract.archives import ArchiveInfo, BackupReport, OnConflict
 from ..contract.errors import (
     BackendError,
     CorruptRecord,
@@ -23,9 +24,11 @@ from ..keeper import Keeper
 from ..machine import attachments as rows
 from ..machine.decision import View
 from ..machine.forks import ForkRequest, child_of
+from ..machine.lineage import has_record
 from ..machine.state import SessionState
 from ..surroundings import Surroundings, fresh_id
 from . import listing, names
+from .archives import ArchiveReader
 from .attachments import FileAttachments
 from .files import seal
 from .fold import META_KIND
@@ -192,6 +195,58 @@ class FileSessions:
     def purge(self, trashed: TrashedSession) -> bool:
         found = next((entry for entry in self._trash.entries(trashed.session_id) if entry.session == trashed), None)
         return found is not None and self._trash.purge(found)
+
+    # Out, in, and beside.
+
+    def export(self, keeper: Keeper, path: str) -> ArchiveInfo:
+        from . import transfer
+
+        if not isinstance(keeper, FileKeeper):
+            raise InvalidArgument("only a session of this store can be exported from it")
+        attachments = os.path.join(self._root, names.ATTACHMENTS)
+        return transfer.export_session(keeper, attachments, path, self.surroundings.moment())
+
+    def restore_archive(self, path: str, session_id: str | None, on_conflict: OnConflict) -> Keeper:
+        from . import transfer
+
+        with transfer.opened(path) as reader:
+            wanted = reader.manifest.session_id if session_id is None else session_id
+            number = 1
+            while True:
+                found = self.find(wanted)
+                if found is None:
+                    try:
+                        return self._unpack(reader, wanted)
+                    except FileExistsError:
+                        continue
+                manifest = reader.manifest
+                if on_conflict is OnConflict.SKIP or found.read(has_record(manifest.last_seq, manifest.last_sum)):
+                    return found
+                if on_conflict is OnConflict.REFUSE:
+                    raise SessionExists(wanted)
+                number += 1
+                wanted = f"{reader.manifest.session_id if session_id is None else session_id}-{number}"
+
+    def _unpack(self, reader: ArchiveReader, session_id: str) -> Keeper:
+        from . import transfer
+
+        self._trash.take(session_id)
+        folder = self._folder(session_id)
+        # As long as it is checked, it is what the archive says that it is.
+        archived = names.session_dirname(reader.manifest.session_id)
+        building = os.path.join(self._root, names.SESSIONS, names.temporary(archived))
+        try:
+            made = transfer.build_session(reader, building, session_id, self.attachments, boot_tag(liveness.boot_id()))
+            self._publish(building, folder)
+        except BaseException:
+            remove_tree_quietly(building)
+            raise
+        return self._known(session_id, made)
+
+    def backup(self, path: str) -> BackupReport:
+        from . import backups
+
+        return backups.back_up(self, self._root, path)
 
     # Forking.
 

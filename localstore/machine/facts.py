@@ -7,7 +7,7 @@ fold are in a `Recent`; older ones are in node files; the `Archive` protocol cov
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -17,7 +17,7 @@ from ..contract.graph import SessionNodeRecord
 from ..contract.history import HeadMoveKind
 from ..contract.inputs import PendingTurnInput, TurnInputIngress
 from ..contract.state import BlobRef
-from ..contract.values import JsonObject, held
+from ..contract.values import JsonObject, encoded, held
 
 
 @dataclass(slots=True)
@@ -199,6 +199,9 @@ class Archive(Protocol):
     def facts(self, *kinds: type) -> Iterable[Fact]:
         """Every fact of these classes (of all, where none is named), oldest first."""
 
+    def nodes_where(self, test: Callable[[bytes], bool]) -> Iterable[NodeFact]:
+        """The nodes, oldest first, whose encoded text, perhaps with more around it, passes `test`."""
+
     def unfolded(self) -> Sequence[Unfolded]:
         """The records that no `TraceFact` has yet, oldest first."""
 
@@ -229,6 +232,9 @@ class Recent:
 
     def facts(self, *kinds: type) -> Iterator[Fact]:
         return (fact for fact in self.log if not kinds or isinstance(fact, kinds))
+
+    def nodes_where(self, test: Callable[[bytes], bool]) -> Iterator[NodeFact]:
+        return (fact for fact in self.log if isinstance(fact, NodeFact) and test(encoded(fact.node, "payload")))
 
     def keep(self, keep: Iterable[Fact]) -> None:
         """Replace everything by `keep`."""

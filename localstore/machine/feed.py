@@ -103,6 +103,20 @@ def changes(since: str | None, limit: int | None = None) -> View[ChangeBatch]:
     return view
 
 
+def news(since: str | None, limit: int) -> View[ChangeBatch]:
+    """As `changes`; where no call followed the cursor that is seen without reading what is kept of earlier ones.
+
+    It takes the mark of the cursor at its word until then.
+    """
+
+    def view(state: SessionState, archive: Archive, moment: Moment) -> ChangeBatch:
+        if since is not None and _parse(state, since)[0] == state.seq:
+            return ChangeBatch((), since)
+        return changes(since, limit)(state, archive, moment)
+
+    return view
+
+
 def _behind(since: str, after: int, mark: str, state: SessionState, traces: list[Trace]) -> list[Trace]:
     """The traces behind the cursor, if they continue it without a gap."""
     if after > state.seq:
@@ -118,10 +132,12 @@ def _behind(since: str, after: int, mark: str, state: SessionState, traces: list
 
 def _traces(archive: Archive, since: int) -> Iterator[Trace]:
     """Traces from record `since` on, oldest first."""
-    for fact in archive.facts(TraceFact):
+    recent = list(archive.unfolded())
+    # Records are without gaps: where the recent ones reach back far enough, nothing is read.
+    for fact in () if recent and recent[0][0] <= since else archive.facts(TraceFact):
         if isinstance(fact, TraceFact) and fact.seq >= since:
             yield from (each for each in fact.traces if each.seq >= since)
-    for seq, mark, at_ms, events in archive.unfolded():
+    for seq, mark, at_ms, events in recent:
         if seq >= since:
             yield trace(seq, mark, at_ms, events)
 

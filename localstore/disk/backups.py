@@ -1,0 +1,210 @@
+"""A backup: another store with the same sessions, which is brought up to date session by session.
+
+Each session of it is at any moment what the session was at one moment: its new files come first, then its head takes
+the old one's place, as in a fold. Immutable files are hard links where the file system has them, so that they take no
+space of their own, and what is there from the last time is not touched.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ..contract.archives import BackupReport
+from ..contract.errors import BackendError, CorruptRecord, SessionNotFound
+from ..contract.sessions import Durability
+from ..machine.moment import Moment
+from . import names, snapshots
+from .files import read_sealed
+from .fold import tidy, write_head
+from .keeper import FileKeeper
+from .leftovers import remove_quietly, remove_tree_quietly
+from .loading import Loaded, load_head_only
+from .lock import SessionLock
+from .root import KIND as STORE_KIND
+from .root import StoreRecord, open_root
+from .snapshots import Copier
+from .system import system
+from .trash import DEADLINE_S
+from .views import show_lease, write_whole
+
+if TYPE_CHECKING:
+    from .sessions import FileSessions
+
+
+def back_up(source: FileSessions, root: str, path: str) -> BackupReport:
+    """Bring the backup at `path` of the store at `root` up to date; what cannot be copied is told at the end."""
+    from .sessions import FileSessions
+
+    _open_target(root, path)
+    target = FileSessions(path, Durability.FULL, source.surroundings)
+    try:
+        return _Backup(source, target, root, path).run()
+    finally:
+        target.close()
+
+
+def _open_target(root: str, path: str) -> None:
+    """Make `path` a store of the same identity as that at `root`, unless it is one already."""
+    here, there = os.path.realpath(root), os.path.realpath(path)
+    if os.path.commonpath([here, there]) in {here, there} and _same_drive(here, there):
+        raise BackendError(f"a backup of {root} cannot be in it, or have it within itself; name another folder")
+    own = _record(root)
+    if os.path.lexists(os.path.join(path, names.STORE)):
+        if _record(path).store_id != own.store_id:
+            raise BackendError(f"{path} is a store of its own, not a backup of {root}; name another folder")
+    elif os.path.isdir(path) and system.listed(path):
+        raise BackendError(f"{path} has something else in it; name an empty folder, or one that is to be made")
+    open_root(path, own)
+
+
+def _same_drive(here: str, there: str) -> bool:
+    return os.path.splitdrive(here)[0] == os.path.splitdrive(there)[0]
+
+
+def _record(root: str) -> StoreRecord:
+    path = os.path.join(root, names.STORE)
+    return read_sealed(StoreRecord, STORE_KIND, system.read_file(path), path)
+
+
+class _Backup:
+    def __init__(self, source: FileSessions, target: FileSessions, root: str, path: str) -> None:
+        self._source = source
+        self._target = target
+        self._from = os.path.join(root, names.ATTACHMENTS)
+        self._to = os.path.join(path, names.ATTACHMENTS)
+        self._path = path
+        self._copier = Copier()
+        self._copied: list[str] = []
+        self._unchanged: list[str] = []
+
+    def run(self) -> BackupReport:
+        failure: BackendError | CorruptRecord | None = None
+        for session_id in sorted(row.session_id for row in self._source.summaries()):
+            try:
+                self._session(session_id)
+            except SessionNotFound:
+                continue  # it was deleted meanwhile
+            except (BackendError, CorruptRecord) as error:
+                failure = failure or error
+        trashed = self._trash_deleted()
+        self._attachments()
+        if failure is not None:
+            raise failure
+        return BackupReport(
+            self._path,
+            tuple(self._copied),
+            tuple(self._unchanged),
+            trashed,
+            self._copier.linked,
+            self._copier.copied_bytes,
+        )
+
+    def _session(self, session_id: str) -> None:
+        keeper = self._source.find(session_id)
+        if not isinstance(keeper, FileKeeper):
+            raise SessionNotFound(session_id)
+        source, folder = keeper.folder, os.path.join(self._path, names.SESSIONS, os.path.basename(keeper.folder))
+        moment = self._source.surroundings.moment()
+        if os.path.lexists(folder) and self._incarnation(folder, session_id) != keeper.incarnation:
+            self._target.remove(session_id)
+
+        def copy(loaded: Loaded) -> None:
+            if os.path.lexists(folder):
+                self._update(source, loaded, folder, moment)
+            else:
+                self._make(source, loaded, folder, moment)
+
+        keeper.folded(copy)
+
+    @staticmethod
+    def _incarnation(folder: str, session_id: str) -> str | None:
+        try:
+            there = load_head_only(folder, session_id)
+        except (CorruptRecord, SessionNotFound):
+            return None
+        there.close()
+        return there.head.incarnation
+
+    def _make(self, source: str, loaded: Loaded, folder: str, moment: Moment) -> None:
+        building = os.path.join(os.path.dirname(folder), names.temporary(os.path.basename(folder)))
+        system.make_dir(building)
+        try:
+            self._take(source, loaded, building, moment)
+            for name, content in snapshots.records_of(loaded).items():
+                system.write_new(os.path.join(building, name), content, True)
+            system.write_new(os.path.join(building, names.LOCK), b"", False)
+            show_lease(building, loaded.state.lease, flush=True)
+            system.flush_dir(building)
+            system.rename_dir(building, folder)
+        except BaseException:
+            remove_tree_quietly(building)
+            raise
+        system.flush_dir(os.path.dirname(folder))
+        self._copied.append(loaded.head.session_id)
+
+    def _update(self, source: str, loaded: Loaded, folder: str, moment: Moment) -> None:
+        lock = SessionLock(os.path.join(folder, names.LOCK))
+        try:
+            lock.acquire(DEADLINE_S)
+            session_id = loaded.head.session_id
+            there = load_head_only(folder, session_id)
+            there.close()
+            if any(names.parse_journal(name) is not None for name in system.listdir(folder)) or (
+                there.head.generation > loaded.head.generation
+            ):
+                raise BackendError(f"{folder} was written to since it was backed up; make the backup in another folder")
+            if there.head.generation == loaded.head.generation:
+                self._take_attachments(loaded, moment)
+                self._unchanged.append(session_id)
+                return
+            taken = self._take(source, loaded, folder, moment)
+            write_whole(os.path.join(folder, names.META), snapshots.records_of(loaded)[names.META], flush=True)
+            show_lease(folder, loaded.state.lease, flush=True)
+            write_head(folder, loaded.head, loaded.unknown)
+            tidy(folder, loaded.head)
+            self._remove_gone_blobs(folder, taken)
+            self._copied.append(session_id)
+        finally:
+            lock.close()
+
+    def _take(self, source: str, loaded: Loaded, folder: str, moment: Moment) -> set[str]:
+        self._take_attachments(loaded, moment)
+        return snapshots.take_parts(snapshots.parts_of(source, loaded), folder, self._copier)
+
+    def _take_attachments(self, loaded: Loaded, moment: Moment) -> None:
+        """Of what the session names; while its lock is held, no sweep can take these."""
+        for attachment_id in sorted(snapshots.named_attachments(loaded, moment)):
+            self._take_attachment(attachment_id)
+
+    def _take_attachment(self, attachment_id: str) -> None:
+        if not os.path.lexists(os.path.join(self._to, names.attachment_shard(attachment_id), attachment_id)):
+            sources = snapshots.attachment_sources(self._from, attachment_id)
+            if sources:
+                snapshots.take_parts(sources, self._to, self._copier)
+
+    @staticmethod
+    def _remove_gone_blobs(folder: str, taken: set[str]) -> None:
+        where = os.path.join(folder, names.BLOBS)
+        if os.path.lexists(where):
+            for name in system.listdir(where):
+                if names.is_sha256(name) and f"{names.BLOBS}/{name}" not in taken:
+                    remove_quietly(os.path.join(where, name))
+
+    def _trash_deleted(self) -> tuple[str, ...]:
+        """What was deleted goes to the backup's trash, and stays there until that is purged."""
+        there = [row.session_id for row in self._target.summaries()]
+        gone = sorted(session_id for session_id in there if self._source.find(session_id) is None)
+        for session_id in gone:
+            self._target.remove(session_id)
+        return tuple(gone)
+
+    def _attachments(self) -> None:
+        """Those that no session names, too."""
+        for shard, is_folder in system.entries(self._from):
+            for name in system.listdir(os.path.join(self._from, shard)) if is_folder else ():
+                if names.is_sha256(name):
+                    try:
+                        self._take_attachment(name)
+                    except FileNotFoundError:
+                        continue  # it was swept meanwhile

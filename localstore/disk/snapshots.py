@@ -1,0 +1,118 @@
+"""A copy of a session's files as they are at one moment: in files that are immutable, and so may be hard links.
+
+Under the session's lock it is folded, and each file that the head relies on gets a second name. What is done with these
+takes as long as it takes; the session goes on meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from ..machine import attachments as rows
+from ..machine.facts import ValueDroppedFact, ValueFact
+from ..machine.moment import Moment
+from . import names, spool
+from .files import seal
+from .fold import META_KIND
+from .head import seal_head
+from .loading import Loaded
+from .system import system
+
+
+class Source(NamedTuple):
+    """A file to take: where it is, and its name in a session's folder or in the attachments, with `/`."""
+
+    path: str
+    name: str
+
+
+class Copier:
+    """Gives files second names, and counts what could not be a link.
+
+    Attributes:
+        linked: how many files are links.
+        copied_bytes: the bytes of those that are copies.
+    """
+
+    def __init__(self) -> None:
+        self.linked = 0
+        self.copied_bytes = 0
+
+    def take(self, source: str, target: str) -> bool:
+        """Make `target` a file with the bytes of `source`; whether it was not there yet."""
+        if os.path.lexists(target):
+            return False
+        if system.share(source, target):
+            self.linked += 1
+        else:
+            self.copied_bytes += system.stat(target).st_size
+        return True
+
+
+def parts_of(folder: str, loaded: Loaded) -> Iterator[Source]:
+    """The immutable files that the head of the session, which was just folded, relies on."""
+    for ref in loaded.head.files:
+        name = f"{names.NODES}/{names.node_file(ref.name)}"
+        yield Source(os.path.join(folder, name), name)
+    for sha in live_blobs(loaded):
+        name = f"{names.BLOBS}/{names.blob(sha)}"
+        yield Source(os.path.join(folder, name), name)
+    inputs = (f"{names.INPUTS}/{spool.INPUTS.name(entry)}" for entry in loaded.state.inputs.values())
+    work = (f"{names.WORK}/{spool.WORK.name(entry)}" for entry in loaded.state.work.values())
+    yield from (Source(os.path.join(folder, name), name) for name in (*inputs, *work))
+
+
+def live_blobs(loaded: Loaded) -> list[str]:
+    """The large values that are stored, each a file."""
+    found: dict[str, bool] = {}
+    for fact in loaded.archive.facts(ValueFact, ValueDroppedFact):
+        if isinstance(fact, ValueFact | ValueDroppedFact):
+            found[fact.ref] = isinstance(fact, ValueFact) and fact.content is None
+    return [ref for ref, is_blob in found.items() if is_blob]
+
+
+def records_of(loaded: Loaded) -> dict[str, bytes]:
+    """The session's files that are written anew at each fold, as they are now."""
+    return {
+        names.META: seal(META_KIND, loaded.head.meta),
+        names.HEAD: seal_head(loaded.head, loaded.unknown),
+    }
+
+
+def named_attachments(loaded: Loaded, moment: Moment) -> frozenset[str]:
+    """The attachments that the session names."""
+    return rows.named_ids()(loaded.state, loaded.archive, moment)
+
+
+def attachment_sources(attachments: str, attachment_id: str) -> list[Source]:
+    """The files of an attachment, wherever a sweep has them at this moment; none where its bytes are not here."""
+    if not names.is_sha256(attachment_id):
+        return []
+    shard = names.attachment_shard(attachment_id)
+    found = []
+    for name in (names.attachment_row(attachment_id), names.attachment(attachment_id)):
+        path = os.path.join(attachments, shard, name)
+        place = next((each for each in (path, names.aside(path), path) if os.path.lexists(each)), None)
+        if place is None:
+            return []
+        found.append(Source(place, f"{shard}/{name}"))
+    return found
+
+
+def take_parts(sources: Iterable[Source], target: str, copier: Copier, *, flush: bool = True) -> set[str]:
+    """Take files into the folder `target`, whose folders are made, and flushed with `flush`; the names of all."""
+    taken = set()
+    folders = {target}
+    for source in sources:
+        path = os.path.join(target, *source.name.split("/"))
+        where = os.path.dirname(path)
+        if where not in folders:
+            system.make_dir(where)
+            folders.add(where)
+        copier.take(source.path, path)
+        taken.add(source.name)
+    for where in sorted(folders, key=len, reverse=True) if flush else ():
+        system.flush_dir(where)
+    return taken
