@@ -159,6 +159,16 @@ def fields_of(value):
         ("branch", DEMO_ID, "idea"),
         ("fork", DEMO_ID),
         ("queue", DEMO_ID),
+        ("enqueue", DEMO_ID, "text"),
+        ("enqueue", DEMO_ID, "--work", "{}"),
+        ("cancel", DEMO_ID, "an-input", "--batch", "a-batch"),
+        ("lease", DEMO_ID),
+        ("changes", DEMO_ID),
+        ("du", DEMO_ID),
+        ("doctor",),
+        ("search", "the"),
+        ("export", DEMO_ID, "--output", "{folder}/session.tar"),
+        ("backup", "{folder}/backup"),
         ("rm", DEMO_ID),
         ("trash",),
         ("purge",),
@@ -167,17 +177,17 @@ def fields_of(value):
         ("gc", "--all"),
         ("check",),
     ],
-    ids=lambda arguments: arguments[0],
+    ids=lambda arguments: " ".join(arguments[:1] + arguments[2:3]),
 )
 def test_every_field_of_the_json_is_in_the_reference(tmp_path, capsys, arguments):
     root = ["--root", str(tmp_path / "store")]
     main([*root, "import", str(DEMO)])
     capsys.readouterr()
-    main([*root, *arguments, "--json"])
+    main([*root, *(each.replace("{folder}", str(tmp_path)) for each in arguments), "--json"])
     told = orjson.loads(capsys.readouterr().out)
     general = TEXT[TEXT.index("## The command") : TEXT.index("### `localstore import")]
     # What several commands print is told at the first of them.
-    shared = [section(command) for command in ("import", "ls", "log", "branches", "trash")]
+    shared = [section(command) for command in ("import", "ls", "queue", "log", "branches", "trash", "check")]
     known = "\n".join([general, *shared, section(arguments[0])])
     for name in fields_of(told):
         assert f"`{name}`" in known or f'"{name}"' in known, name

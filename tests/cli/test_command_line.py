@@ -20,6 +20,11 @@ LOOKING = [
     ("log", "session-1"),
     ("branches", "session-1"),
     ("queue", "session-1"),
+    ("lease", "session-1"),
+    ("changes", "session-1"),
+    ("tail", "session-1"),
+    ("du",),
+    ("doctor",),
     ("trash",),
     ("prune", "--max-sessions", "0"),
     ("check",),
@@ -38,8 +43,40 @@ def python(code, **environment):
 
 
 def test_the_commands():
-    looking = ["branches", "check", "log", "ls", "queue", "show", "trash", "tree"]
-    working = ["branch", "fork", "gc", "import", "prune", "purge", "restore", "rewind", "rm", "undo", "vacuum"]
+    looking = [
+        "branches",
+        "changes",
+        "check",
+        "doctor",
+        "du",
+        "export",
+        "lease",
+        "log",
+        "ls",
+        "queue",
+        "search",
+        "show",
+        "tail",
+        "torture",
+        "trash",
+        "tree",
+    ]
+    working = [
+        "backup",
+        "branch",
+        "cancel",
+        "enqueue",
+        "fork",
+        "gc",
+        "import",
+        "prune",
+        "purge",
+        "restore",
+        "rewind",
+        "rm",
+        "undo",
+        "vacuum",
+    ]
     assert sorted(looking + working) == COMMANDS
 
 

@@ -1,0 +1,44 @@
+"""Judges copies that were made of a store while it was in use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.processes.judged_history import Line, judge_queue, read_store, what_was_told
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Where it is, and from when to when it was made, nanoseconds since the epoch."""
+
+    root: Path
+    begun: int
+    ended: int
+
+
+def judge_copies(copies: list[Copy], root: Path, logs: dict[str, list[Line]]) -> None:
+    """Each is sound, and each session of it is as it was at some moment not before the copy began."""
+    told = what_was_told(logs)
+    last = read_store(root, told)
+    for copy in copies:
+        found = read_store(copy.root, told)
+        for session_id, here in told.items():
+            known = [revision for revision, at in here.commits.values() if at < copy.begun]
+            if session_id not in found:
+                assert not known, f"{copy.root} has no {session_id}"
+                continue
+            kept = found[session_id]
+            assert kept.nodes == last[session_id].nodes[: len(kept.nodes)]
+            assert kept.revision == len(kept.nodes) >= max(known, default=0)
+            for kind, waiting in (("input", kept.inputs), ("work", kept.work)):
+                here_then = _answered_before(here, kind, copy.begun)
+                judge_queue(kind, here_then, kept, waiting)
+
+
+def _answered_before(told, kind: str, at: int):
+    """What was told with only the answers of before in it; what was asked is all of it."""
+    before = type(told)()
+    before.asked = told.asked
+    before.has[kind] = {item: (seq, when) for item, (seq, when) in told.has[kind].items() if when < at}
+    return before

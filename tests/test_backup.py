@@ -1,0 +1,220 @@
+"""A backup of a live store, and what a plain copy of its folder is: a store, sound, of moments that there were."""
+
+import shutil
+import threading
+from typing import Any
+
+import pytest
+
+from localstore import AttachmentCreateMeta, AttachmentIntent, BackendError, FullGraph, LocalStore
+from localstore.disk.check import check_store
+from localstore.disk.system import System, system
+from localstore.testing.builders import append_commit, next_input, node
+from localstore.testing.builders import owner as an_owner
+
+
+def reached(store, session_id) -> Any:
+    """The session, which must exist."""
+    session = store.open_session(session_id)
+    assert session is not None
+    return session
+
+
+def commit(session, *nodes):
+    lease = session.try_claim_session_execution_lease(session.session_id, an_owner(), 60_000).acquired()
+    made = append_commit(*nodes, session_id=session.session_id)
+    return session.commit_runtime_state(
+        made.with_session_execution_lease(lease.fence()).releasing_session_execution_lease(lease.completion())
+    ).head_revision
+
+
+def contents(root):
+    """Everything that a store tells of its sessions."""
+    with LocalStore(root) as store:
+        told = {}
+        for row in store.list_sessions():
+            session = reached(store, row.session_id)
+            pending = session.list_pending_turn_inputs(row.session_id)
+            told[row.session_id] = (session.load_session(FullGraph()), session.load_session_meta(), pending)
+        return told
+
+
+@pytest.fixture
+def store(tmp_path):
+    with LocalStore(tmp_path / "store") as opened:
+        for name in ("a", "b", "c"):
+            session = opened.create_session(name)
+            commit(session, node("n1", payload={"text": "x" * 20_000}))
+            session.enqueue_pending_turn_input(next_input(f"for {name}", session_id=name))
+        ref = opened.attachments.put(b"a picture", AttachmentCreateMeta("image/png", 1, 2, "p"))
+        reached(opened, "a").record_intent(AttachmentIntent(ref.id, "a", "file:///p.png", 5))
+        reached(opened, "a").commit_refs("a", [ref.id])
+        opened.attachments.put(b"of nobody", AttachmentCreateMeta("image/png", 1, 2, "p"))
+        yield opened
+
+
+@pytest.fixture
+def place(tmp_path):
+    return tmp_path / "backup"
+
+
+def sound(root):
+    return [each for each in check_store(root).findings if each.severity.value != "info"] == []
+
+
+class TestBackup:
+    def test_is_a_store_with_the_same_in_it(self, store, place):
+        report = store.backup(place)
+        assert (report.copied, report.unchanged, report.trashed) == (("a", "b", "c"), (), ())
+        assert sound(place)
+        assert sorted(path.name for path in place.glob("attachments/*/*")) == sorted(
+            path.name for path in store.root.glob("attachments/*/*")
+        )
+        store.close()
+        assert contents(place) == contents(store.root)
+
+    def test_links_what_never_changes(self, store, place):
+        report = store.backup(place)
+        assert report.copied_bytes == 0
+        assert report.linked_file_count >= 3
+        own = {path.name: path.stat().st_ino for path in store.root.rglob("*.jsonl")}
+        assert {path.name: path.stat().st_ino for path in place.rglob("*.jsonl")} == own
+
+    def test_copies_where_there_are_no_links(self, store, place, monkeypatch):
+        class NoLinks(System):
+            def share(self, src, dst):
+                self._copy(src, dst)
+                return False
+
+        with system.installed(NoLinks()):
+            report = store.backup(place)
+            again = store.backup(place)
+        assert report.linked_file_count == 0
+        assert report.copied_bytes > 3 * 500
+        assert again.copied_bytes == 0
+        assert sound(place)
+
+    def test_again_touches_what_has_changed_alone(self, store, place):
+        store.backup(place)
+        before = {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()}
+        same = store.backup(place)
+        assert (same.copied, same.unchanged, same.linked_file_count) == ((), ("a", "b", "c"), 0)
+        assert {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()} == before
+        commit(store.open_session("b"), node("n2", "n1"))
+        store.create_session("d")
+        changed = store.backup(place)
+        assert (changed.copied, changed.unchanged) == (("b", "d"), ("a", "c"))
+        assert sound(place)
+        store.close()
+        assert contents(place) == contents(store.root)
+
+    def test_after_vacuum_and_gc(self, store, place):
+        store.backup(place)
+        session = reached(store, "a")
+        commit(session, node("n2", "n1"))
+        session.tombstone_nodes(["n2"])
+        session.vacuum()
+        session.gc_unreachable()
+        store.backup(place)
+        assert sound(place)
+        store.close()
+        assert contents(place) == contents(store.root)
+
+    def test_keeps_what_was_deleted_in_its_trash(self, store, place):
+        store.backup(place)
+        store.delete_session("b")
+        report = store.backup(place)
+        assert report.trashed == ("b",)
+        with LocalStore(place) as backup:
+            assert [entry.session_id for entry in backup.trash()] == ["b"]
+            assert backup.restore_session("b").load_node("n1") is not None
+
+    def test_of_a_session_made_again_under_the_id(self, store, place):
+        store.backup(place)
+        store.delete_session("b")
+        commit(store.create_session("b"), node("new"))
+        assert store.backup(place).copied == ("b",)
+        assert sound(place)
+        store.close()
+        assert contents(place) == contents(store.root)
+        with LocalStore(place) as backup:
+            assert [entry.session_id for entry in backup.trash()] == ["b"]
+
+    def test_does_not_depend_on_the_store(self, store, place):
+        store.backup(place)
+        store.close()
+        shutil.rmtree(store.root)
+        assert sound(place)
+        assert sorted(contents(place)) == ["a", "b", "c"]
+
+    def test_refuses_what_is_no_backup(self, store, place, tmp_path):
+        (tmp_path / "else").mkdir()
+        (tmp_path / "else" / "thesis.txt").write_text("x")
+        LocalStore(tmp_path / "another").close()
+        for path in (tmp_path / "else", tmp_path / "another", store.root, store.root / "in", tmp_path):
+            before = sorted(path.rglob("*"))
+            with pytest.raises(BackendError):
+                store.backup(path)
+            assert sorted(path.rglob("*")) == before
+
+    def test_refuses_to_overwrite_what_was_written_to_the_backup(self, store, place):
+        store.backup(place)
+        with LocalStore(place) as backup:
+            commit(backup.open_session("a"), node("mine", "n1"))
+        commit(store.open_session("b"), node("n2", "n1"))
+        with pytest.raises(BackendError, match="written to"):
+            store.backup(place)
+        with LocalStore(place) as backup:
+            assert reached(backup, "a").load_node("mine") is not None
+            assert reached(backup, "b").load_node("n2") is not None
+
+    @pytest.mark.race
+    def test_under_load_is_of_moments_that_there_were(self, store, place):
+        least = {}
+        with under_load(store) as written:
+            for _ in range(6):
+                least = {name: revisions[-1] for name, revisions in written.items() if revisions}
+                store.backup(place)
+                judge(place, least, written)
+
+
+def judge(root, least, written):
+    """Each session of the copy is as it was after some commit, none before the copy began."""
+    assert sound(root), check_store(root).findings
+    with LocalStore(root) as copy:
+        for name, revision in least.items():
+            read = reached(copy, name).load_session(FullGraph())
+            assert revision <= read.head_revision <= written[name][-1] + 1
+            assert [each.node_id for each in read.graph.nodes] == [f"n{at + 1}" for at in range(read.head_revision)]
+
+
+class under_load:
+    """A thread commits to the sessions all the time; the revisions so far of each."""
+
+    def __init__(self, store):
+        self._store = store
+        self._stop = threading.Event()
+        self._failure = None
+        self.written = {name: [1] for name in ("a", "b", "c")}
+        self._thread = threading.Thread(target=self._write)
+
+    def _write(self):
+        try:
+            with LocalStore(self._store.root) as own:
+                while not self._stop.is_set():
+                    for name, revisions in self.written.items():
+                        last = revisions[-1]
+                        revisions.append(commit(own.open_session(name), node(f"n{last + 1}", f"n{last}")))
+                        if last % 20 == 0:
+                            reached(own, name).checkpoint()
+        except Exception as error:  # noqa: BLE001 - told at the end
+            self._failure = error
+
+    def __enter__(self):
+        self._thread.start()
+        return self.written
+
+    def __exit__(self, *error):
+        self._stop.set()
+        self._thread.join()
+        assert self._failure is None, self._failure

@@ -1,0 +1,247 @@
+"""Search finds what a look at every node finds, in both stores, and nothing else."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from localstore import CorruptRecord, FullGraph, InMemoryStore, InvalidArgument, LocalStore, SearchHit, SessionNotFound
+from localstore.machine import needles, searching
+from localstore.testing.builders import append_commit, node, replace_commit, said
+from localstore.testing.builders import owner as an_owner
+
+DIFFICULT = (
+    'he said "no"',
+    "back\\slash",
+    "two\nlines\ttab",
+    "naïve café",
+    "ПРИВЕТ мир",
+    "日本語のテキスト",
+    "Kelvin \u212a and long \u017f",
+    "I\u0130\u0131i",
+    "straße STRASSE",
+    "\u001b[31mred\u001b[0m",
+    "emoji \U0001f600",
+    "\u2028 line separator",
+    "a/b </script>",
+    "K",
+)
+
+
+def reached(store, session_id) -> Any:
+    """The session, which must exist."""
+    session = store.open_session(session_id)
+    assert session is not None
+    return session
+
+
+def commit(session, *nodes, replaces=False):
+    make = replace_commit if replaces else append_commit
+    lease = session.try_claim_session_execution_lease(session.session_id, an_owner(), 60_000).acquired()
+    made = make(*nodes, session_id=session.session_id)
+    session.commit_runtime_state(
+        made.with_session_execution_lease(lease.fence()).releasing_session_execution_lease(lease.completion())
+    )
+
+
+def brute_force(store, text, *, regex=False, ignore_case=True, role=None):
+    """What is found by loading everything, parsing everything and trying each string."""
+    pattern = re.compile(text if regex else re.escape(text), re.MULTILINE | (re.IGNORECASE if ignore_case else 0))
+    found = []
+    for row in store.list_sessions():
+        read = reached(store, row.session_id).load_session(FullGraph())
+        for each in () if read is None else read.graph.nodes:
+            is_role = role is None or searching.role_of(each.payload) == role
+            if is_role and any(pattern.search(string) for string in searching.texts_of(each.payload)):
+                found.append((row.session_id, each.node_id))
+    return found
+
+
+def found(store, text, **options):
+    return [(hit.session_id, hit.node_id) for hit in store.search(text, **options)]
+
+
+@pytest.fixture(params=["memory", "files"])
+def store(request, tmp_path):
+    opened = InMemoryStore() if request.param == "memory" else LocalStore(tmp_path / "store")
+    with opened:
+        yield opened
+
+
+@pytest.fixture
+def filled(store):
+    """Some sessions: partly folded, with hidden, revived and replaced nodes."""
+    for number, text in enumerate(DIFFICULT):
+        session = store.create_session(f"s{number % 4}")
+        parent = session.load_session_head()
+        leaf = None if parent is None else parent.leaf_node_id
+        role = ("user", "assistant", "tool")[number % 3]
+        commit(session, said(f"n{number}", leaf, text, role), node(f"t{number}", f"n{number}", payload={"x": [text]}))
+        if number % 5 == 1:
+            session.checkpoint()
+    hidden = reached(store, "s1")
+    hidden.tombstone_nodes(["n1", "t5"])
+    commit(hidden, said("n1", None, "came back as something else"))
+    commit(store.create_session("replaced"), said("old", None, "needle of old"))
+    commit(store.create_session("replaced"), said("new", None, "needle of new"), replaces=True)
+    return store
+
+
+class TestEqualsBruteForce:
+    @pytest.mark.parametrize("text", [*DIFFICULT, "needle", "e", "something", "привет", "\u0130", "k", "s", "ss"])
+    @pytest.mark.parametrize("ignore_case", [True, False])
+    def test_for_texts(self, filled, text, ignore_case):
+        expected = brute_force(filled, text, ignore_case=ignore_case)
+        assert found(filled, text, ignore_case=ignore_case) == expected
+        if text in DIFFICULT and text != DIFFICULT[1]:
+            assert expected
+        upper = text.upper()
+        assert found(filled, upper, ignore_case=ignore_case) == brute_force(filled, upper, ignore_case=ignore_case)
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [r"caf.", r"^lines", r"no\"$", r"[a-z]+\\s", r"said|мир", r"x*", r"sl?ash", r"t{1,2}ab", r"\bred?", "."],
+    )
+    def test_for_patterns(self, filled, pattern):
+        assert found(filled, pattern, regex=True) == brute_force(filled, pattern, regex=True)
+
+    @pytest.mark.parametrize("role", ["user", "assistant", "tool", "nobody"])
+    def test_by_role(self, filled, role):
+        assert found(filled, "e", role=role) == brute_force(filled, "e", role=role)
+
+    def test_after_everything_is_folded_and_vacuumed(self, filled):
+        before = found(filled, "e")
+        for row in filled.list_sessions():
+            reached(filled, row.session_id).checkpoint()
+        assert found(filled, "e") == before
+        for row in filled.list_sessions():
+            reached(filled, row.session_id).vacuum()
+        assert found(filled, "e") == before == brute_force(filled, "e")
+
+    def test_on_a_store_opened_anew(self, tmp_path):
+        with LocalStore(tmp_path / "store") as store:
+            for number, text in enumerate(DIFFICULT):
+                commit(store.create_session(f"s{number}"), said("n", None, text))
+        with LocalStore(tmp_path / "store") as store:
+            for number, text in enumerate(DIFFICULT):
+                assert (f"s{number}", "n") in found(store, text, ignore_case=False)
+
+
+_ODD = 'abkKsSiI\u0130\u0131\u212a\u017fßéÉΣσς"\\/\n\t\x00\x1b\x7f日\u2028\U0001f600.*+?{1}[]^$'
+TEXTS = st.text(st.sampled_from(_ODD) | st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)
+
+
+class TestTheTestOfBytes:
+    """It never says no of a document in which there is a match."""
+
+    @settings(max_examples=400, deadline=None)
+    @given(st.data(), st.text(st.characters(exclude_categories=["Cs"]), max_size=5), TEXTS, st.booleans())
+    def test_lets_every_match_pass(self, data, around, text, ignore_case):
+        variant = data.draw(st.sampled_from([text, text.upper(), text.lower(), text.swapcase(), text.casefold()]))
+        string = around + variant + around
+        pattern = re.compile(re.escape(text), re.MULTILINE | (re.IGNORECASE if ignore_case else 0))
+        if pattern.search(string):
+            document = orjson.dumps({"kind": "event", "content": string})
+            assert needles.test_for(text, regex=False, ignore_case=ignore_case)(document)
+
+    @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @example("a{0}bc", "bc")
+    @example("ab*?c", "ac")
+    @example("[]a]x", "]x")
+    @example(r"x\x41y", "xAy")
+    @example("a{,2}b", "b")
+    @given(TEXTS, TEXTS)
+    @pytest.mark.filterwarnings("ignore:Possible")
+    def test_lets_every_match_of_a_pattern_pass(self, pattern, string):
+        try:
+            compiled = re.compile(pattern, re.MULTILINE | re.IGNORECASE)
+        except re.error:
+            return
+        if compiled.search(string):
+            document = orjson.dumps({"content": string})
+            assert needles.test_for(pattern, regex=True, ignore_case=True)(document)
+
+    def test_says_no_of_others(self):
+        for text, regex in (
+            ("needle", False),
+            ("NEEDLE", False),
+            (r"ne+dle\.x", True),
+            ("日本", False),
+            ("приВЕТ", False),
+        ):
+            assert not needles.test_for(text, regex=regex, ignore_case=True)(b'{"content":"hay \xd0\xbc"}')
+
+
+class TestHits:
+    def test_show_the_place(self, store):
+        session = store.create_session("s")
+        commit(session, said("n", None, "x" * 100 + "needle" + "y" * 100))
+        assert store.search("NEEDLE") == (
+            SearchHit("s", "n", "user", "2026-01-01T00:00:00Z", "x" * 40 + "needle" + "y" * 40, 40, 46),
+        )
+
+    def test_are_not_of_the_words_of_a_message_s_form(self, store):
+        session = store.create_session("s")
+        parts = [{"type": "text", "text": "hello"}, {"type": "tool_use", "name": "f", "input": {"type": "shape"}}]
+        commit(session, node("n", payload={"kind": "event", "message": {"role": "user", "content": parts}}))
+        assert [found(store, word) for word in ("tool_use", "user", "event", "content")] == [[], [], [], []]
+        assert found(store, "shape") == found(store, "hello") == [("s", "n")]
+
+    def test_by_time_and_session_and_at_most_so_many(self, store):
+        for name in ("a", "b"):
+            made = [
+                node(f"{name}{day}", payload={"text": "x"}, timestamp=f"2026-01-0{day}T00:00:00Z") for day in (1, 2, 3)
+            ]
+            commit(store.create_session(name), *made)
+        second = 1_767_312_000_000
+        assert found(store, "x", since_ms=second, until_ms=second) == brute_force_on(store, "2")
+        assert found(store, "x", session_ids=["b"], since_ms=second) == [("b", "b2"), ("b", "b3")]
+        assert len(store.search("x", limit=4)) == 4
+        assert store.search("x", limit=0) == ()
+        assert found(store, "x", session_ids=["b", "a", "b"], limit=4) == [
+            ("b", "b1"),
+            ("b", "b2"),
+            ("b", "b3"),
+            ("a", "a1"),
+        ]
+
+    def test_of_arguments_that_make_no_sense(self, store):
+        for text, options in (("", {}), ("(", {"regex": True}), ("x", {"limit": -1}), ("x", {"session_ids": "abc"})):
+            with pytest.raises(InvalidArgument):
+                store.search(text, **options)
+        with pytest.raises(SessionNotFound):
+            store.search("x", session_ids=["nobody"])
+
+    def test_of_a_date_that_there_is_not(self, store):
+        commit(store.create_session("s"), node("n", payload={"text": "x"}, timestamp="2026-02-31T00:00:00Z"))
+        assert found(store, "x") == [("s", "n")]
+        assert found(store, "x", since_ms=0) == []
+
+
+def brute_force_on(store, day):
+    return [(row.session_id, f"{row.session_id}{day}") for row in store.list_sessions()]
+
+
+@pytest.mark.damaged
+def test_damage_is_told_and_hides_nothing(tmp_path: Path):
+    with LocalStore(tmp_path / "store") as store:
+        commit(store.create_session("s"), said("first", None, "alpha"), said("second", "first", "needle"))
+    (file,) = (tmp_path / "store").rglob("*.jsonl")
+    raw = file.read_bytes()
+    file.write_bytes(raw.replace(b"needle", b"noodle"))
+    with LocalStore(tmp_path / "store") as store, pytest.raises(CorruptRecord):
+        store.search("needle")
+
+
+def test_searching_changes_nothing(tmp_path: Path):
+    root = tmp_path / "store"
+    with LocalStore(root) as store:
+        commit(store.create_session("s"), said("n", None, "x"))
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    with LocalStore(root) as store:
+        assert found(store, "x") == [("s", "n")]
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before

@@ -1,0 +1,80 @@
+"""The trials of a folder: they pass where all is well, and tell what is not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import orjson
+import pytest
+
+from localstore.cli import ExitCode, main
+from localstore.disk import filesystems
+from localstore.testing.torture import probes, soak, torture
+
+pytestmark = pytest.mark.race
+
+
+def test_a_folder_that_keeps_its_promises_passes(tmp_path: Path) -> None:
+    told: list[str] = []
+    found = torture(tmp_path, seconds=3, tell=lambda name, _: told.append(name))
+    assert [trial.failures for trial in found.trials] == [()] * 4
+    assert found.passed
+    assert told == [trial.name for trial in found.trials] == ["flushes", "renames", "locks", "kills"]
+    assert all(trial.count > 0 for trial in found.trials)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_gives_a_certificate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["torture", str(tmp_path), "--seconds", "1", "--json"]) == 0
+    certificate = orjson.loads(capsys.readouterr().out)
+    assert certificate["record"] == "torture_certificate"
+    assert certificate["passed"] is True
+    assert certificate["folder"] == str(tmp_path)
+    assert [trial["name"] for trial in certificate["trials"]] == ["flushes", "renames", "locks", "kills"]
+    assert main(["torture", str(tmp_path / "missing")]) == ExitCode.REFUSED
+
+
+def test_a_synchronised_folder_and_a_network_are_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "Dropbox"
+    folder.mkdir()
+    place = filesystems.FileSystem("nfs4", "/", is_network=True, is_passing=False, free_bytes=None)
+    monkeypatch.setattr("localstore.testing.torture.file_system", lambda path: place)
+    found = torture(folder, seconds=0.5)
+    assert any("Dropbox" in warning for warning in found.warnings)
+    assert any("network" in warning for warning in found.warnings)
+    assert found.passed
+
+
+def test_flushes_that_do_nothing_are_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
+    assert "before the data is safe" in probes.flushes(str(tmp_path), 0.1).notes[0]
+
+
+def test_renames_that_are_not_whole_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    began = probes.start
+
+    def start(task: str, path: str, size: str):
+        return began(task, path, str(int(size) // 2))
+
+    monkeypatch.setattr(probes, "start", start)
+    assert probes.renames(str(tmp_path), 1).failures
+
+
+def test_locks_that_do_not_exclude_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    began = probes.start
+    locks = iter(range(100))
+
+    def start(task: str, path: str, *more: str):
+        return began(task, f"{path}{next(locks)}", *more)
+
+    monkeypatch.setattr(probes, "start", start)
+    assert any(
+        "exclude" in failure or "take the lock" in failure for failure in probes.locks(str(tmp_path), 1).failures
+    )
+
+
+def test_answers_that_are_not_so_fail(tmp_path: Path) -> None:
+    assert soak.kills(str(tmp_path), 1).failures == ()
+    failures = soak._judge(str(tmp_path / "store"), [("commit", "never", 1), ("input", "never", 0)])
+    assert [failure.split()[0] for failure in failures] == ["commit", "input"]
