@@ -1,9 +1,12 @@
 """The benchmark measures what it says: both turns do the same work, and what is missing afterwards is noticed."""
 
+import asyncio
 import sqlite3
 
 import pytest
 
+from scripts.benchmarks import frameworks
+from scripts.benchmarks.cases import adapters
 from scripts.benchmarks.cases.whole_turn import SESSION, contestant
 from scripts.benchmarks.figures import Figure
 from scripts.benchmarks.kinds import OURS, SQLITE, kind_of
@@ -139,3 +142,29 @@ def test_sqlite_flushes_enqueues_and_commits_but_no_claims(tmp_path):
 )
 def test_a_figure_is_held_against_its_goal(figure, met, of_goal):
     assert (figure.met, figure.of_goal) == (met, of_goal)
+
+
+FRAMEWORKS = pytest.mark.parametrize("name", ["openai-agents", "langgraph"])  # adk is not among the pinned packages
+
+
+@FRAMEWORKS
+def test_a_round_of_an_adapter_and_of_the_frameworks_own_storage_is_played_and_verified(name, tmp_path):
+    used = frameworks.framework(name)
+    reads: list[int] = []
+    both = {whose: adapters.contestant(used, whose, 3, reads) for whose in (frameworks.OURS, frameworks.THEIRS)}
+    spreads = interleave(both, tmp_path, 2)
+    assert {whose: len(spread.samples) for whose, spread in spreads.items()} == {"localstore": 6, "theirs": 6}
+    assert len(reads) == 2 * 2 * 3
+    assert list(tmp_path.iterdir()) == []
+
+
+@FRAMEWORKS
+@pytest.mark.parametrize("whose", [frameworks.OURS, frameworks.THEIRS])
+def test_a_turn_that_a_framework_did_not_store_is_noticed(name, whose, tmp_path):
+    used = frameworks.framework(name)
+    adapters.written(name, whose, str(tmp_path), 2)
+    asyncio.run(adapters.verify(used, whose, tmp_path, adapters.SESSION, 2))
+    with pytest.raises(NotThereError):
+        asyncio.run(adapters.verify(used, whose, tmp_path, adapters.SESSION, 3))
+    assert adapters.probe(name, whose, str(tmp_path), 2)["good"]
+    assert not adapters.probe(name, whose, str(tmp_path), 3)["good"]

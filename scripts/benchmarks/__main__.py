@@ -17,9 +17,10 @@ from .rounds import fresh_directory
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="scripts/bench", description="Measure localstore against SQLite, queues on SQLite, and the bare disk."
+        prog="scripts/bench",
+        description="Measure localstore against SQLite, queues and frameworks on it, and the bare disk.",
     )
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller sessions: about two minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller sessions: about six minutes")
     parser.add_argument("--only", metavar="NAME", help="only the cases whose name holds NAME")
     parser.add_argument("--list", action="store_true", help="name the cases and stop")
     parser.add_argument("--dir", metavar="DIRECTORY", type=_path, help="measure here beside the image")

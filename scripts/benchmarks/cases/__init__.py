@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..figures import Bench, Figure
+from ..frameworks import NAMES
 from . import (
     active_path,
+    adapters,
     commit_floor,
     disk,
     enqueue,
@@ -48,4 +50,5 @@ CASES = (
     Case("long-queue", long_queue.run, once=True),
     Case("disk", disk.run),
     Case("startup", startup.run, once=True),
+    *(Case(f"adapter-{name}", adapters.run(name)) for name in NAMES),
 )

@@ -51,7 +51,7 @@ def _sent_to(device: str | None) -> int | None:
         return None
 
 
-def _on_disk(root: Path) -> int:
+def on_disk(root: Path) -> int:
     """Bytes that the files of a directory take, as `du` counts them."""
     total = 0
     for folder, _, files in os.walk(root):
@@ -89,7 +89,7 @@ def run(bench: Bench) -> list[Figure]:
                 store.session(SESSION)
                 store.settle()
             verify_turns(kind, root, SESSION, list(turns(count)))
-            sizes[name] = _on_disk(root)
+            sizes[name] = on_disk(root)
     what = f"bytes written over {count:,} turns, FULL"
     return [
         *_figures("bytes on disk after fold and vacuum", sizes, "nodes as JSON", nodes, 1.1),
