@@ -77,11 +77,15 @@ def session_id(value: object, name: str = "session_id") -> str:
     return checked
 
 
+def _collected(name: str, value: object, refused: tuple[type, ...], expected: str) -> tuple[Any, ...]:
+    if isinstance(value, refused) or not isinstance(value, Iterable):
+        raise InvalidArgument(f"{name} must be {expected}, not {type(value).__name__}")
+    return tuple(value)
+
+
 def identifiers(name: str, value: object) -> tuple[str, ...]:
     """An iterable of non-empty strings; a lone `str` is refused, since its characters are hardly meant."""
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise InvalidArgument(f"{name} must be an iterable of str, not {type(value).__name__}")
-    items = tuple(value)
+    items = value if type(value) is tuple else _collected(name, value, (str, bytes), "an iterable of str")
     for index, item in enumerate(items):
         if not (type(item) is str and item and item.isascii()):
             identifier(f"{name}[{index}]", item)
@@ -149,9 +153,7 @@ def instance(name: str, value: object, *kinds: type[Any]) -> Any:
 
 def instances(name: str, value: object, *kinds: type[Any]) -> tuple[Any, ...]:
     """An iterable of instances of `kinds`, as a tuple."""
-    if isinstance(value, (str, bytes, dict)) or not isinstance(value, Iterable):
-        raise InvalidArgument(f"{name} must be a tuple, not {type(value).__name__}")
-    items = tuple(value)
+    items = value if type(value) is tuple else _collected(name, value, (str, bytes, dict), "a tuple")
     for index, item in enumerate(items):
         if not isinstance(item, kinds):
             instance(f"{name}[{index}]", item, *kinds)

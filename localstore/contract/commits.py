@@ -19,9 +19,11 @@ from .state import (
     SessionCheckpoint,
     TokenLedgerEntry,
 )
+from .values import quick
 from .work import QueuedWorkClaim, QueuedWorkCompletion
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RuntimeTurnCommitStamp:
     """Makes a turn's commit idempotent: the same turn with the same hash is answered from the stored result."""
@@ -36,6 +38,7 @@ class RuntimeTurnCommitStamp:
         checks.identifier("turn_commit_hash", self.turn_commit_hash)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RuntimeCommit:
     """One atomic step of a session's settled state. See `RuntimePersistence.commit_runtime_state`.
@@ -150,6 +153,7 @@ class RuntimeCommit:
         return replace(self, committed_attachment_ids=(*self.committed_attachment_ids, *more))
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RuntimeCommitResult:
     """What a commit returns, and what a replay of its stamped turn returns again."""

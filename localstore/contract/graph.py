@@ -7,9 +7,10 @@ from typing import TypeAlias
 
 from . import checks
 from .errors import InvalidArgument
-from .values import JsonObject, JsonValue, held
+from .values import JsonObject, JsonValue, held, quick
 
 
+@quick
 @held(payload="object", caused_by="value")
 @dataclass(frozen=True, slots=True)
 class SessionNodeRecord:
@@ -87,6 +88,7 @@ class GraphUnchanged:
         checks.optional_identifier("leaf_node_id", self.leaf_node_id)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class GraphAppend:
     """Graph part of a commit that adds `nodes` and makes `leaf_node_id` the leaf."""

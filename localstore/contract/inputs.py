@@ -10,7 +10,7 @@ from typing import TypeAlias
 from . import checks
 from .errors import InvalidArgument
 from .leases import LeaseOwnerIdentity
-from .values import JsonObject, held
+from .values import JsonObject, held, quick
 
 
 class CheckpointKind(StrEnum):
@@ -62,6 +62,7 @@ class NextTurn:
 TurnInputIngress: TypeAlias = ActiveTurn | NextTurn
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class TextItem:
     """A piece of text."""
@@ -85,6 +86,7 @@ class ImageRef:
 TurnInputItem: TypeAlias = TextItem | ImageRef
 
 
+@quick
 @held(image_blobs="blobs", protocol_turn_options="optional object")
 @dataclass(frozen=True, slots=True)
 class TurnInput:
@@ -112,6 +114,7 @@ class TurnInput:
         return replace(self, items=(*self.items, ImageRef(id)), image_blobs=blobs)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class PendingTurnInputDraft:
     """An input to enqueue. `source_key` makes a retry idempotent; `input_id` defaults to a fresh one."""
@@ -130,6 +133,7 @@ class PendingTurnInputDraft:
         checks.optional_identifier("source_key", self.source_key)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class PendingTurnInput:
     """A stored input. `enqueue_seq` is its place in the session's order, growing by enqueue."""
@@ -174,6 +178,7 @@ class NextTurnClaim:
 TurnInputClaimMode: TypeAlias = ActiveTurnClaim | NextTurnClaim
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class TurnInputCompletion:
     """What a commit names to complete the inputs of a claim."""
@@ -190,6 +195,7 @@ class TurnInputCompletion:
         object.__setattr__(self, "input_ids", checks.identifiers("input_ids", self.input_ids))
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class TurnInputClaim:
     """Inputs held by one claimant until `expires_at_epoch_ms`; each re-claim has a higher `fencing_token`."""

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from .. import liveness
 from . import checks
+from .values import quick
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class LeaseOwnerIdentity:
         return liveness.is_definitely_gone(mine.pid, mine.process_start)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SessionExecutionLeaseFence:
     """Proof of holding the lease; stale when any of its four fields differs from the current lease."""
@@ -99,6 +101,7 @@ class SessionExecutionLeaseFence:
         checks.integer("fencing_token", self.fencing_token)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SessionExecutionLeaseCompletion:
     """What releases a lease; stale when any of its four fields differs from the current lease."""
@@ -115,6 +118,7 @@ class SessionExecutionLeaseCompletion:
         checks.integer("fencing_token", self.fencing_token)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SessionExecutionLease:
     """A granted lease. Times are milliseconds since the Unix epoch; `fencing_token` only grows in a session's life."""
@@ -143,6 +147,7 @@ class SessionExecutionLease:
         return SessionExecutionLeaseCompletion(self.session_id, self.owner, self.lease_token, self.fencing_token)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class LeaseAcquired:
     """The claim was granted."""

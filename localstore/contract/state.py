@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from . import checks
-from .values import JsonObject, JsonValue, held
+from .values import JsonObject, JsonValue, held, quick
 
 BlobRef: TypeAlias = str
 """The SHA-256 of a blob's content, in lower-case hex."""
@@ -26,6 +26,7 @@ class PersistedSessionConfig:
         checks.text("provider_id", self.provider_id)
 
 
+@quick
 @held(caused_by="value", assignment="object", protocol_turn_options="object")
 @dataclass(frozen=True, slots=True)
 class AgentFrameRecord:
@@ -58,6 +59,7 @@ class AgentFrameRecord:
         object.__setattr__(self, "execution_state_snapshot", snapshot)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
     """Token counts, each 0 or more."""
@@ -86,6 +88,7 @@ class TokenUsage:
         )
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class TokenLedgerEntry:
     """Token usage of one `(source, model)`: a delta in a commit, the sum in a read."""
@@ -100,6 +103,7 @@ class TokenLedgerEntry:
         checks.instance("usage", self.usage, TokenUsage)
 
 
+@quick
 @held(last_prompt_usage="value", protocol_turn_options="object")
 @dataclass(frozen=True, slots=True)
 class PersistedTurnState:
@@ -115,6 +119,7 @@ class PersistedTurnState:
         checks.instance("token_usage", self.token_usage, TokenUsage)
 
 
+@quick
 @held(tool_state="value", plugin_snapshot="value")
 @dataclass(frozen=True, slots=True)
 class HydratedSessionCheckpoint:
@@ -143,6 +148,7 @@ class HydratedSessionCheckpoint:
         checks.optional_identifier("execution_state_ref", self.execution_state_ref)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SessionCheckpoint:
     """The manifest of a checkpoint: its parts by reference. Its own address is the checkpoint ref."""

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from . import checks
 from .errors import InvalidArgument
 from .leases import LeaseOwnerIdentity
-from .values import JsonObject, held
+from .values import JsonObject, held, quick
 
 
 class DeliveryPolicy(StrEnum):
@@ -63,6 +63,7 @@ class MergeGroup:
 MergeKey: TypeAlias = MergeNever | MergePayloadDefault | MergeGroup
 
 
+@quick
 @held(wake="object")
 @dataclass(frozen=True, slots=True)
 class ProcessWake:
@@ -76,6 +77,7 @@ class ProcessWake:
         return QueuedWorkClass.TURN_WORK
 
 
+@quick
 @held(command="object")
 @dataclass(frozen=True, slots=True)
 class SessionCommand:
@@ -97,6 +99,7 @@ def _one_class(payloads: tuple[QueuedWorkPayload, ...]) -> None:
         raise InvalidArgument("payloads must be one or more, all ProcessWake or all SessionCommand")
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class QueuedWorkBatchDraft:
     """A batch to enqueue. `available_at_ms` (epoch milliseconds) holds it back until then."""
@@ -123,6 +126,7 @@ class QueuedWorkBatchDraft:
         checks.integer("available_at_ms", self.available_at_ms)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class QueuedWorkItem:
     """One payload of a stored batch."""
@@ -135,6 +139,7 @@ class QueuedWorkItem:
         checks.instance("payload", self.payload, ProcessWake, SessionCommand)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class QueuedWorkBatch:
     """A stored batch. `enqueue_seq` is its place in the session's order, growing by enqueue."""
@@ -170,6 +175,7 @@ class QueuedWorkBatch:
         return self.items[0].payload.work_class
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class QueuedWorkCompletion:
     """What a commit names to complete the batches of a claim."""
@@ -186,6 +192,7 @@ class QueuedWorkCompletion:
         object.__setattr__(self, "batch_ids", checks.identifiers("batch_ids", self.batch_ids))
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class QueuedWorkClaim:
     """Batches held by one claimant until `expires_at_epoch_ms`; each re-claim has a higher `fencing_token`."""

@@ -18,12 +18,14 @@ from ..machine.facts import Fact, NodeFact, Recent, TombstoneFact, Unfolded, Val
 from . import names
 from .factlines import CODES, decode_fact
 from .head import Head, NodeFileRef
-from .keyindex import hash_key
+from .keyindex import Probe, hash_key, perhaps
 from .lines import BODY_AT
 from .nodefile import NodeFile
 from .salvage import SalvagedFile
 from .system import system
 
+_PROBES_GO_STALE = 64
+"""After so many lookups it is looked again which indexes have come into memory."""
 _VALUE = CODES[ValueFact]
 _NODE_MARK = b'"kind":"%s"' % KINDS[NodeFact].encode()
 
@@ -39,6 +41,8 @@ class FileArchive:
         self._open: dict[str, NodeFile] = {}
         self._salvaged: dict[str, SalvagedFile] = {}
         self._hides_nodes: bool | None = None
+        self._probes: list[Probe[NodeFile]] = []
+        self._asks = 0
 
     @property
     def descriptor_count(self) -> int:
@@ -50,6 +54,7 @@ class FileArchive:
         self.refs = head.files
         self._head = head
         self._salvaged.clear()
+        self._probes = []
         self._hides_nodes = None
         wanted = {ref.name for ref in head.files}
         for name in [name for name in self._open if name not in wanted]:
@@ -57,6 +62,7 @@ class FileArchive:
 
     def close(self) -> None:
         """Close every node file; they are opened again when they are asked."""
+        self._probes = []
         while self._open:
             self._open.popitem()[1].close()
 
@@ -85,8 +91,7 @@ class FileArchive:
             return fact
         hashed = hash_key(key)
         try:
-            for ref in reversed(self.refs):
-                file = self._file(ref)
+            for file in self._asked(hashed):
                 for offset, _ in file.find(hashed):
                     found = decode_fact(file.line_at(offset), file.path, offset, self.read_blob)
                     if key in found.keys():  # noqa: SIM118 - a fact's keys, no mapping's
@@ -95,14 +100,22 @@ class FileArchive:
             return self._find_past_damage(key, hashed)
         return None
 
+    def _asked(self, hashed: int) -> list[NodeFile]:
+        """The files that may have a key of this hash, newest first."""
+        self._asks += 1
+        if self._asks > _PROBES_GO_STALE or len(self._probes) != len(self.refs):
+            self._probes = [self._file(ref).probe() for ref in reversed(self.refs)]
+            self._asks = 0
+        return perhaps(self._probes, hashed)
+
     def has_value(self, ref: str) -> bool:
         key = f"v:{ref}"
         if key in self.recent.by_key:
             return isinstance(self.recent.by_key[key], ValueFact)
         hashed = hash_key(key)
         try:
-            for file_ref in reversed(self.refs):
-                for _, kind in self._file(file_ref).find(hashed):
+            for file in self._asked(hashed):
+                for _, kind in file.find(hashed):
                     # A ref is a SHA-256 itself, so that its key's hash stands for it.
                     return kind == _VALUE
         except CorruptRecord:

@@ -61,27 +61,7 @@ def encode_fact(fact: Fact) -> bytes:
         return _encode_node(fact)
     if isinstance(fact, ValueFact):
         return _encode_value(fact)
-    if isinstance(fact, TraceFact):
-        return _encode_traces(fact)
     return dump(fact)
-
-
-def _encode_traces(fact: TraceFact) -> bytes:
-    traces = [
-        {
-            "seq": each.seq,
-            "mark": each.mark,
-            "at_ms": each.at_ms,
-            "changes": [
-                {"kind": change.kind, "ids": change.ids}
-                if change.revision is None
-                else {"kind": change.kind, "ids": change.ids, "revision": change.revision}
-                for change in each.changes
-            ],
-        }
-        for each in fact.traces
-    ]
-    return orjson.dumps({"kind": "traces", "seq": fact.seq, "traces": traces})
 
 
 def _encode_node(fact: NodeFact) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 from ..contract.errors import BackendError
 from ..machine import feed
 from ..machine.encoding import dump
-from ..machine.facts import Fact, Recent, TraceFact, ValueDroppedFact, ValueFact
+from ..machine.facts import Fact, Recent, ValueDroppedFact, ValueFact
 from . import names, spool
 from .factlines import CODES, LARGE_VALUE, encode_fact
 from .files import seal
@@ -98,7 +98,7 @@ def unfolded(recent: Recent) -> list[Fact]:
     """The recent facts, and the traces of the records that they came with."""
     if not recent.records:
         return list(recent.log)
-    return [*recent.log, TraceFact(recent.records[-1][0], tuple([feed.trace(*record) for record in recent.records]))]
+    return [*recent.log, feed.gathered(recent.records)]
 
 
 def write_head(folder: str, head: Head, unknown: dict[str, Any], before: Head | None = None) -> None:

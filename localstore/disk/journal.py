@@ -27,7 +27,7 @@ from typing import Any
 import orjson
 
 from ..contract.errors import BackendError, CorruptRecord
-from ..machine.encoding import EVENT_CLASSES, KINDS, Malformed, dump, load_one_of
+from ..machine.encoding import EVENT_CLASSES, KINDS, Malformed, dump, load_one_of, plain
 from ..machine.events import Event
 from .files import seal, unseal
 from .lines import BODY_AT, check_line, encode_line, sum_of
@@ -77,8 +77,8 @@ def boot_tag(boot_id: str) -> str:
 
 def encode_record(seq: int, prev: str, flushed: int, boot: str, at_ms: int, events: tuple[Event, ...]) -> bytes:
     """The line of one record, newline included."""
-    body = dump({"seq": seq, "prev": prev, "flushed": flushed, "boot": boot, "at": at_ms, "events": events})
-    return encode_line(body)
+    said = [plain(event) for event in events]
+    return encode_line(dump({"seq": seq, "prev": prev, "flushed": flushed, "boot": boot, "at": at_ms, "events": said}))
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

@@ -35,7 +35,7 @@ from .trash import mark_deleted
 R = TypeVar("R")
 
 LOCK_DEADLINE_S = 10.0
-FOLD_BYTES = 4 * 1024 * 1024
+FOLD_BYTES = 8 * 1024 * 1024
 """A journal of this size is folded."""
 _READ_TRIES = 2
 

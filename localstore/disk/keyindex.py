@@ -19,11 +19,13 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 from zlib import crc32
 
 from ..contract.errors import CorruptRecord
 from .system import system
+
+T = TypeVar("T")
 
 MAX_ENTRIES: Final = 2**24 - 1
 MAX_OFFSET: Final = 2**48 - 1
@@ -127,6 +129,25 @@ def _matching(text: bytes, hashed: bytes) -> list[Entry]:
     return found
 
 
+Probe = tuple[bytes | None, int, T]
+"""The pages of an index that are in memory, or `None`; how many they are; whose they are."""
+
+
+def perhaps(probes: Iterable[Probe[T]], hashed: int) -> list[T]:
+    """Whose index may have this hash. It is asked of every file at each call of a session, so it reads nothing."""
+    high = hashed >> 32
+    one, one_mask = _PLACES[hashed & 511]
+    two, two_mask = _PLACES[hashed >> 9 & 511]
+    found = []
+    for pages, count, owner in probes:
+        if pages is not None:
+            page = (high * count >> 32) * PAGE_CHARS
+            if not (_BITS[pages[page + one]] & one_mask and _BITS[pages[page + two]] & two_mask):
+                continue
+        found.append(owner)
+    return found
+
+
 class KeyIndex:
     """The index of an open node file. Everything read is checked before it is used.
 
@@ -147,6 +168,10 @@ class KeyIndex:
         self._entries = entries
         self._kept: bytes | None = None
         self._asked = 0
+
+    def probe(self, owner: T) -> Probe[T]:
+        """What `perhaps` needs of this index."""
+        return self._kept, self._page_count, owner
 
     def find(self, hashed: int) -> list[Entry]:
         """The entries with this hash of 64 bits, the latest line first; mostly one or none."""

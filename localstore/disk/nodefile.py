@@ -146,6 +146,10 @@ class NodeFile:
         """All lines found under the hash of this key, the latest first."""
         return [self.line_at(offset) for offset, _ in self._keys.find(keyindex.hash_key(key))]
 
+    def probe(self) -> keyindex.Probe[NodeFile]:
+        """What `keyindex.perhaps` needs of this file."""
+        return self._keys.probe(self)
+
     def find(self, hashed: int) -> list[keyindex.Entry]:
         """Offset and kind of the lines under this `keyindex.hash_key`, the latest first; reads no line.
 

@@ -16,6 +16,7 @@ from ..contract.inputs import NextTurn, TurnInputState
 from ..contract.state import SessionCheckpoint
 from ..contract.values import EncodedJson, altered, encoded
 from . import events as ev
+from . import feed
 from .encoding import dump, load
 from .facts import (
     AttachmentFact,
@@ -37,11 +38,12 @@ def apply_record(
 ) -> None:
     """Carry out one journal record; `mark` tells it from any other that had its number."""
     state.seq = seq
-    recent.records.append((seq, mark, at_ms, events))
-    if not all(isinstance(event, ev.ValuesDropped) for event in events):
-        state.updated_at_ms = max(state.updated_at_ms, at_ms)
+    recent.records.append((seq, feed.trace(seq, mark, at_ms, events)))
     for event in events:
-        _APPLY[type(event)](state, recent, event, at_ms)
+        kind = type(event)
+        _APPLY[kind](state, recent, event, at_ms)
+        if at_ms > state.updated_at_ms and kind is not ev.ValuesDropped:
+            state.updated_at_ms = at_ms
 
 
 def _meta_saved(state: SessionState, recent: Recent, event: ev.MetaSaved, at_ms: int) -> None:

@@ -19,7 +19,7 @@ import orjson
 
 from ..contract import inputs, leases, sessions, work
 from ..contract.errors import InvalidArgument
-from ..contract.values import EncodedJson, encoded, held_kinds
+from ..contract.values import EncodedJson, held_kinds
 from . import events, facts
 
 T = TypeVar("T")
@@ -79,12 +79,14 @@ class Malformed(ValueError):
 
 def dump(record: object) -> bytes:
     """`record` (a dataclass, or a dict or list of such) as JSON text."""
-    return orjson.dumps(record, default=_plain, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+    return orjson.dumps(record, default=plain, option=orjson.OPT_PASSTHROUGH_DATACLASS)
 
 
-def _plain(value: Any) -> Any:
-    encode = _ENCODERS.get(type(value))
-    if encode is None:
+def plain(value: Any) -> Any:
+    """What `dump` writes for a record or bytes: a dict that may hold further ones, or text."""
+    try:
+        encode = _ENCODERS[type(value)]
+    except KeyError:
         encode = _ENCODERS[type(value)] = _encoder(type(value))
     return encode(value)
 
@@ -99,27 +101,55 @@ def _encoder(cls: type) -> Callable[[Any], Any]:
     """
     if not is_dataclass(cls):
         raise TypeError(f"{cls.__name__} has no JSON form")
-    kind, held = KINDS.get(cls), held_kinds(cls)
-    names: dict[str, Any] = {"fragment": orjson.Fragment, "encoded": encoded}
+    kind, held, hints = KINDS.get(cls), held_kinds(cls), get_type_hints(cls)
+    names: dict[str, Any] = {"fragment": orjson.Fragment, "plain": plain}
     first = [] if kind is None else [f'"kind": {kind!r}']
     later = []
     for number, item in enumerate(fields(cls)):
         if item.metadata.get("transient"):
             continue
         is_json = item.name in held and held[item.name] != "blobs"
-        value = f"encoded(record, {item.name!r})" if is_json else f"record.{item.name}"
-        given = "fragment(item)" if is_json else "item"
+        if is_json:
+            names[f"get{number}"] = cls.__dict__[item.name].get
+        value = f"get{number}(record)" if is_json else f"record.{item.name}"
+        form = "fragment({})" if is_json else _form(hints[item.name])
         if item.default is MISSING and item.default_factory is MISSING:
-            first.append(f'"{item.name}": {given.replace("item", value)}')
+            first.append(f'"{item.name}": {form.format(value)}')
             continue
         default = item.default_factory() if item.default_factory is not MISSING else item.default
+        put = f"out[{item.name!r}] = "
+        if is_dataclass(default) and not isinstance(default, type) and not plain(default):
+            # One that is all defaults has an empty form, which is cheaper to see than that it is equal to the default.
+            later.append(f"    item = plain({value})\n    if item:\n        {put}item\n")
+            continue
         names[f"default{number}"] = orjson.dumps(default) if is_json else default
-        test = f"item is not default{number} and item != default{number}"
-        later.append(f"    item = {value}\n    if {test}:\n        out[{item.name!r}] = {given}\n")
+        test = "item is not None" if default is None and not is_json else f"item != default{number}"
+        later.append(f"    item = {value}\n    if {test}:\n        {put}{form.format('item')}\n")
     source = f"def encode(record):\n    out = {{{', '.join(first)}}}\n{''.join(later)}    return out\n"
     exec(compile(source, f"<encoder of {cls.__name__}>", "exec"), names)  # noqa: S102 - the source is all ours
     made: Callable[[Any], Any] = names["encode"]
     return made
+
+
+def _form(hint: Any) -> str:
+    """How a value of the annotation `hint` is written, `{}` being the value.
+
+    Records are turned into dicts at once where that is seen here, and by the JSON writer's call back where it is not.
+    """
+    if is_dataclass(hint):
+        return "plain({})"
+    parts = get_args(hint)
+    if get_origin(hint) is tuple and len(parts) == 2 and parts[1] is Ellipsis and _is_records(parts[0]):
+        return "[plain(each) for each in {}]"
+    if _is_records(hint):
+        return "None if {0} is None else plain({0})" if type(None) in parts else "plain({})"
+    return "{}"
+
+
+def _is_records(hint: Any) -> bool:
+    """Whether every value of the annotation but `None` is a record."""
+    parts = get_args(hint) if get_origin(hint) in (types.UnionType, Union) else (hint,)
+    return all(is_dataclass(part) for part in parts if part is not type(None))
 
 
 def load(cls: type[T], value: object) -> T:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from ..contract.attachments import AttachmentManifestEntry
 from ..contract.feed import ChangeKind
@@ -17,7 +17,7 @@ from ..contract.graph import SessionNodeRecord
 from ..contract.history import HeadMoveKind
 from ..contract.inputs import PendingTurnInput, TurnInputIngress
 from ..contract.state import BlobRef
-from ..contract.values import JsonObject, encoded, held
+from ..contract.values import JsonObject, JsonValue, encoded, held
 
 
 @dataclass(slots=True)
@@ -160,12 +160,13 @@ class Trace:
     changes: tuple[TracedChange, ...]
 
 
+@held(traces="value")
 @dataclass(slots=True)
 class TraceFact:
-    """The traces of the records that one fold took up; `seq` is the last one's."""
+    """The traces of the records that one fold took up, oldest first, kept encoded; `seq` is the last one's."""
 
     seq: int
-    traces: tuple[Trace, ...]
+    traces: JsonValue
 
     def keys(self) -> tuple[str, ...]:
         return (f"c:{self.seq}",)
@@ -183,8 +184,8 @@ Fact: TypeAlias = (
     | TraceFact
 )
 
-Unfolded: TypeAlias = tuple[int, str, int, tuple[Any, ...]]
-"""A record that is only in the journal: its number, mark, time (epoch milliseconds) and events."""
+Unfolded: TypeAlias = tuple[int, bytes]
+"""A record that is only in the journal: its number, and its trace as JSON text."""
 
 
 class Archive(Protocol):

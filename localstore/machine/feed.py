@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import orjson
+
 from ..contract.attachments import AttachmentManifestEntry
+from ..contract.errors import CorruptRecord
 from ..contract.feed import Change, ChangeBatch, ChangeKind, CursorExpired
 from ..contract.inputs import TurnInputState
+from ..contract.values import EncodedJson, JsonValue
 from . import events as ev
 from .decision import View
-from .facts import Archive, Trace, TracedChange, TraceFact
+from .encoding import Malformed, dump, load
+from .facts import Archive, Trace, TraceFact, Unfolded
 from .moment import Moment
 from .state import SessionState
 
@@ -18,14 +23,35 @@ KEPT = 4096
 """The latest changes that are kept at least, whatever is folded, merged or vacuumed."""
 
 
-def trace(seq: int, mark: str, at_ms: int, events: Iterable[ev.Event]) -> Trace:
-    """What is remembered of a record: `mark` tells it from another record with the same number."""
-    return Trace(seq, mark, at_ms, tuple([_traced(event) for event in events]))
+def trace(seq: int, mark: str, at_ms: int, events: Iterable[ev.Event]) -> bytes:
+    """What is remembered of a record, a `Trace` as JSON: `mark` tells it from another record with the same number."""
+    changes = []
+    for event in events:
+        kind, ids = _DESCRIBE[type(event)](event)
+        change: dict[str, Any] = {"kind": kind, "ids": ids}
+        if isinstance(event, ev.Committed | ev.HeadMoved):
+            change["revision"] = event.revision
+        changes.append(change)
+    return orjson.dumps({"seq": seq, "mark": mark, "at_ms": at_ms, "changes": changes})
 
 
-def _traced(event: ev.Event) -> TracedChange:
-    kind, ids = _DESCRIBE[type(event)](event)
-    return TracedChange(kind, ids, event.revision if isinstance(event, ev.Committed | ev.HeadMoved) else None)
+def gathered(records: Sequence[Unfolded]) -> TraceFact:
+    """The fact that keeps the traces of these records, of which there is one at least."""
+    return TraceFact(records[-1][0], EncodedJson(b"[%b]" % b",".join([text for _, text in records])))  # type: ignore[arg-type]
+
+
+def traces_of(fact: TraceFact) -> list[Trace]:
+    """The traces in a fact."""
+    try:
+        return _load_traces(fact.traces)
+    except Malformed as error:
+        raise CorruptRecord("a line of traces", str(error)) from error
+
+
+def _load_traces(found: JsonValue) -> list[Trace]:
+    if not isinstance(found, list):
+        raise Malformed("the traces are no list")
+    return [load(Trace, each) for each in found]
 
 
 def _settled(event: ev.InputsSettled) -> tuple[ChangeKind, tuple[str, ...]]:
@@ -136,12 +162,10 @@ def _traces(archive: Archive, since: int) -> Iterator[Trace]:
     # Records are without gaps: where the recent ones reach back far enough, nothing is read.
     for fact in () if recent and recent[0][0] <= since else archive.facts(TraceFact):
         if isinstance(fact, TraceFact) and fact.seq >= since:
-            yield from (each for each in fact.traces if each.seq >= since)
-    for seq, mark, at_ms, events in recent:
-        if seq >= since:
-            yield trace(seq, mark, at_ms, events)
+            yield from (each for each in traces_of(fact) if each.seq >= since)
+    yield from (load(Trace, orjson.loads(text)) for seq, text in recent if seq >= since)
 
 
-def kept_traces(archive: Archive) -> tuple[Trace, ...]:
+def kept_traces(archive: Archive) -> list[Unfolded]:
     """The latest traces that a vacuum keeps."""
-    return tuple(list(_traces(archive, 0))[-KEPT:])
+    return [(each.seq, dump(each)) for each in list(_traces(archive, 0))[-KEPT:]]

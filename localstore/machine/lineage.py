@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import orjson
+
+from . import feed
 from .decision import View
 from .facts import Archive, TraceFact
 from .moment import Moment
@@ -17,9 +20,9 @@ def has_record(seq: int, mark: str) -> View[bool]:
     def view(state: SessionState, archive: Archive, moment: Moment) -> bool:
         if not 0 < seq <= state.seq:
             return False
-        if any((number, own) == (seq, mark) for number, own, _, _ in archive.unfolded()):
+        if any(number == seq and orjson.loads(text)["mark"] == mark for number, text in archive.unfolded()):
             return True
-        traces = (trace for fact in archive.facts(TraceFact) if isinstance(fact, TraceFact) for trace in fact.traces)
-        return any((trace.seq, trace.mark) == (seq, mark) for trace in traces)
+        facts = (fact for fact in archive.facts(TraceFact) if isinstance(fact, TraceFact))
+        return any((trace.seq, trace.mark) == (seq, mark) for fact in facts for trace in feed.traces_of(fact))
 
     return view

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,8 @@ from ..contract.values import encoded
 from .facts import Archive, NodeFact, TombstoneFact
 from .state import SessionState, Summary
 
+_SPEAKS_FIRST = re.compile(rb'\{(?:"kind":"[^"\\]*",)?(?:"(?:message|event)":\{)?"role":"user"[,}]')
+"""The beginning of most user messages; others have to be parsed."""
 MAX_FIRST_MESSAGE = 16_384
 """Characters of the first user message that a summary keeps, so that it stays small."""
 
@@ -30,6 +33,11 @@ def user_text(node: SessionNodeRecord) -> str | None:
         if isinstance(holder, dict) and holder.get("role") == "user":
             return _text(holder)
     return None
+
+
+def is_user_message(node: SessionNodeRecord) -> bool:
+    """Whether `user_text` has an answer for this node."""
+    return _SPEAKS_FIRST.match(encoded(node, "payload")) is not None or user_text(node) is not None
 
 
 def _text(message: dict[str, Any]) -> str:
@@ -54,18 +62,18 @@ def with_nodes(summary: Summary, nodes: Iterable[SessionNodeRecord]) -> Summary:
     first_id, first = summary.first_user_node_id, summary.first_user_message
     for node in nodes:
         count += 1
-        text = user_text(node)
-        if text is not None:
-            users += 1
-            if first_id is None:
-                first_id, first = node.node_id, text[:MAX_FIRST_MESSAGE]
+        if not is_user_message(node):
+            continue
+        users += 1
+        if first_id is None:
+            first_id, first = node.node_id, (user_text(node) or "")[:MAX_FIRST_MESSAGE]
     return Summary(count, users, first_id, first)
 
 
 def without_nodes(state: SessionState, archive: Archive, gone: dict[str, SessionNodeRecord]) -> Summary:
     """The session's summary after the nodes `gone`, which are in it, were tombstoned."""
     summary = state.summary
-    users = sum(1 for node in gone.values() if user_text(node) is not None)
+    users = sum(map(is_user_message, gone.values()))
     left = Summary(
         summary.node_count - len(gone),
         summary.user_message_count - users,
@@ -76,7 +84,7 @@ def without_nodes(state: SessionState, archive: Archive, gone: dict[str, Session
         return left
     # Only the loss of the first user message needs a search for the next one.
     first = next(
-        (node for node in live_nodes(state, archive) if node.node_id not in gone and user_text(node) is not None),
+        (node for node in live_nodes(state, archive) if node.node_id not in gone and is_user_message(node)),
         None,
     )
     if first is None:

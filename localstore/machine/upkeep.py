@@ -83,9 +83,9 @@ def vacuumed(state: SessionState, archive: Archive) -> Iterator[Fact]:
                 yield fact if isinstance(fact, NodeFact) else DanglingFact(fact.seq, fact.node_id)
         elif not isinstance(fact, AttachmentFact) or attachments.row_of(state, fact) is not None:
             yield fact
-    traces = tuple([each for each in feed.kept_traces(archive) if state.owns(each.seq)])
+    traces = [each for each in feed.kept_traces(archive) if state.owns(each[0])]
     if traces:
-        yield TraceFact(traces[-1].seq, traces)
+        yield feed.gathered(traces)
 
 
 def has_waste(state: SessionState, archive: Archive) -> bool:
@@ -94,9 +94,8 @@ def has_waste(state: SessionState, archive: Archive) -> bool:
         return True
     mine = (NodeFact, TombstoneFact, DanglingFact, ValueFact, ValueDroppedFact, AttachmentFact)
     kept = sum(isinstance(fact, mine) for fact in vacuumed(state, archive))
-    own_traces = sum(
-        state.owns(each.seq) for fact in archive.facts(TraceFact) if isinstance(fact, TraceFact) for each in fact.traces
-    )
+    traces = (fact for fact in archive.facts(TraceFact) if isinstance(fact, TraceFact))
+    own_traces = sum(state.owns(each.seq) for fact in traces for each in feed.traces_of(fact))
     return own_traces > feed.KEPT or kept < sum(1 for _ in archive.facts(*mine))
 
 
