@@ -79,7 +79,7 @@ class LeaseOwnerIdentity:
         mine, theirs = self.liveness, claimant.liveness
         if not isinstance(mine, LocalProcess) or not isinstance(theirs, LocalProcess):
             return False
-        if not mine.boot_id or mine.host_id != theirs.host_id or mine.boot_id != theirs.boot_id:
+        if not mine.boot_id or mine.host_id != theirs.host_id or not liveness.same_boot(mine.boot_id, theirs.boot_id):
             return False
         return liveness.is_definitely_gone(mine.pid, mine.process_start)
 

@@ -55,6 +55,11 @@ VERDICTS: dict[str, tuple[Make, Make, bool]] = {
     "claimant of another host": (gone, lambda: here(host_id="elsewhere"), False),
     "another boot": (lambda: gone(boot_id="another"), here, False),
     "claimant of another boot": (gone, lambda: here(boot_id="another"), False),
+    "boot time measured a second apart": (
+        lambda: gone(boot_id="epoch:1700000000"),
+        lambda: here(boot_id="epoch:1700000001"),
+        True,
+    ),
     "boot unknown to both": (lambda: gone(boot_id=""), lambda: here(boot_id=""), False),
     "alive with a start of another kind": (lambda: here(process_start="nonsense"), here, False),
     "pid 0": (lambda: gone(pid=0), here, False),
