@@ -127,6 +127,13 @@ if TYPE_CHECKING:
     from .contract.persistence import (
         RuntimePersistence,
     )
+    from .contract.redaction import (
+        LeftPlace,
+        RedactedKind,
+        RedactedPlace,
+        RedactionReport,
+        SessionRedaction,
+    )
     from .contract.search import SearchHit
     from .contract.sessions import (
         ChildSession,
@@ -138,6 +145,8 @@ if TYPE_CHECKING:
         SessionMeta,
         SessionRelation,
         SessionSummary,
+        SessionSurvey,
+        UnreadableSession,
         VacuumReport,
     )
     from .contract.state import (
@@ -194,6 +203,7 @@ _ROOMS = (
     "contract.inputs",
     "contract.leases",
     "contract.persistence",
+    "contract.redaction",
     "contract.search",
     "contract.sessions",
     "contract.state",
@@ -292,6 +302,7 @@ __all__ = [
     "LeaseAcquired",
     "LeaseBusy",
     "LeaseOwnerIdentity",
+    "LeftPlace",
     "LocalProcess",
     "MergeGroup",
     "MergeKey",
@@ -319,6 +330,9 @@ __all__ = [
     "ProcessWake",
     "PruneReport",
     "QueuedWorkBatch",
+    "RedactionReport",
+    "RedactedPlace",
+    "RedactedKind",
     "QueuedWorkBatchDraft",
     "QueuedWorkClaim",
     "QueuedWorkClaimBoundary",
@@ -352,7 +366,9 @@ __all__ = [
     "SessionNotFound",
     "SessionReadScope",
     "SessionRelation",
+    "SessionRedaction",
     "SessionSummary",
+    "SessionSurvey",
     "SlotPolicy",
     "SpareReason",
     "SparedSession",
@@ -377,5 +393,6 @@ __all__ = [
     "TurnInputItem",
     "TurnInputState",
     "UnsupportedRecordSchemaVersion",
+    "UnreadableSession",
     "VacuumReport",
 ]

@@ -218,6 +218,7 @@ class AsyncSessionStore(_Face[SessionStore]):
     tombstone_nodes = _twin(SessionStore.tombstone_nodes)
     vacuum = _twin(SessionStore.vacuum)
     gc_unreachable = _twin(SessionStore.gc_unreachable)
+    redact = _twin(SessionStore.redact)
     checkpoint = _twin(SessionStore.checkpoint)
     changes = _twin(SessionStore.changes)
 
@@ -373,6 +374,8 @@ class AsyncLocalStore(_Face[Store]):
     purge = _twin(Store.purge)
     prune = _twin(Store.prune)
     list_sessions = _twin(Store.list_sessions)
+    survey_sessions = _twin(Store.survey_sessions)
+    redact = _twin(Store.redact)
     search = _twin(Store.search)
     export_session = _twin(Store.export_session)
     import_session = _handle_twin(Store.import_session)

@@ -8,11 +8,13 @@ from typing import Protocol, TypeVar
 from .contract.archives import ArchiveInfo, BackupReport, OnConflict
 from .contract.attachments import AttachmentStore
 from .contract.checks import MAX_INTEGER
-from .contract.sessions import DurabilityTier, GcReport, SessionMeta, SessionSummary, VacuumReport
+from .contract.redaction import LeftPlace, RedactedPlace, SessionRedaction
+from .contract.sessions import DurabilityTier, GcReport, SessionMeta, SessionSummary, UnreadableSession, VacuumReport
 from .contract.trash import TrashedSession
 from .machine.decision import Decide, View
 from .machine.facts import Recent
 from .machine.forks import ForkRequest
+from .machine.redactor import Redactor
 from .machine.state import SessionState
 from .surroundings import Surroundings
 
@@ -40,6 +42,12 @@ class Keeper(Protocol):
 
     def collect(self) -> GcReport:
         """Delete blobs that are not live."""
+
+    def redact(self, redactor: Redactor, *, apply: bool) -> SessionRedaction:
+        """Replace what matches everywhere in the session; without `apply` only tell what does.
+
+        `SessionExecutionLeaseHeld` where somebody holds it who is not known to be dead.
+        """
 
     def summary(self) -> SessionSummary:
         """The session's line in a list."""
@@ -99,6 +107,19 @@ class Sessions(Protocol):
 
     def summaries(self) -> Iterable[SessionSummary]:
         """The summary of every session, in no order."""
+
+    def redact_trash(
+        self, redactor: Redactor, session_ids: frozenset[str] | None, *, apply: bool
+    ) -> Iterable[SessionRedaction | UnreadableSession]:
+        """Redact the deleted sessions, or those of these ids."""
+
+    def redact_shared(
+        self, redactor: Redactor, attachment_ids: frozenset[str] | None, *, apply: bool
+    ) -> Iterable[RedactedPlace | LeftPlace]:
+        """Redact the labels of these attachments, and tell which bytes match; or all that belongs to no session."""
+
+    def survey(self) -> tuple[list[SessionSummary], list[UnreadableSession]]:
+        """As `summaries`, and instead of raising what cannot be read."""
 
     def sweep_bytes(self, orphans: frozenset[str], older_than_ms: int) -> tuple[str, ...]:
         """Delete attachment bytes that no row names: `orphans`, and what was put at or before `older_than_ms`."""

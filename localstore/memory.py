@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
@@ -25,15 +25,24 @@ from .contract.errors import (
     SessionNotFound,
     TrashedSessionNotFound,
 )
-from .contract.sessions import DurabilityTier, GcReport, SessionMeta, SessionSummary, VacuumReport
+from .contract.redaction import (
+    LeftPlace,
+    RedactedKind,
+    RedactedPlace,
+    SessionRedaction,
+    attachment_left,
+)
+from .contract.sessions import DurabilityTier, GcReport, SessionMeta, SessionSummary, UnreadableSession, VacuumReport
 from .contract.trash import TrashedSession
 from .keeper import Keeper
 from .machine import attachments as rows
-from .machine import reading, upkeep
+from .machine import feed, reading, upkeep
 from .machine.apply import apply_record
 from .machine.decision import Decide, View
 from .machine.facts import Recent
 from .machine.forks import ForkRequest, child_of
+from .machine.redaction import Redaction, require_free
+from .machine.redactor import Redactor
 from .machine.state import SessionState
 from .store import TRASH_GRACE_MS, Store
 from .surroundings import Surroundings, fresh_id
@@ -145,6 +154,26 @@ class MemoryKeeper:
             upkeep.note_vacuumed(self._state)
             return report
 
+    def redact(self, redactor: Redactor, *, apply: bool) -> SessionRedaction:
+        """Replace what matches; without `apply` only tell what does."""
+        with self._mutex:
+            self._require()
+            if apply:
+                require_free(self._state, self._surroundings.moment())
+            return self.reword(redactor, apply=apply)
+
+    def reword(self, redactor: Redactor, *, apply: bool) -> SessionRedaction:
+        """As `redact`, of a session that was deleted as well."""
+        with self._mutex:
+            redaction = Redaction(redactor, self._state, self._recent)
+            if apply and (redaction.refs or redaction.places):
+                facts = list(redaction.facts())
+                if self._recent.records:
+                    facts.append(feed.gathered(self._recent.records))
+                self._recent.keep(facts)
+                self._state = redaction.state
+            return SessionRedaction(self.session_id, apply, redaction.places, redaction.left)
+
     def collect(self) -> GcReport:
         return self.write(upkeep.collect())
 
@@ -172,6 +201,22 @@ class MemoryAttachments(AttachmentStore):
         if found is None:
             raise AttachmentNotFound(attachment_id)
         return found[0]
+
+    def redact(
+        self, redactor: Redactor, attachment_ids: frozenset[str] | None, *, apply: bool
+    ) -> Iterator[RedactedPlace | LeftPlace]:
+        """Redact the labels of all attachments, or of these, and tell which bytes match."""
+        for attachment_id, (stored, put_at) in list(self._stored.items()):
+            if attachment_ids is not None and attachment_id not in attachment_ids:
+                continue
+            label, count = redactor.optional(stored.meta.label)
+            if count:
+                if apply:
+                    fresh = StoredAttachment(replace(stored.meta, label=label), stored.data)
+                    self._stored[attachment_id] = (fresh, put_at)
+                yield RedactedPlace(RedactedKind.LABEL, attachment_id, count)
+            if redactor.count_in(stored.data):
+                yield attachment_left(attachment_id)
 
     def put_times(self) -> dict[str, int]:
         """When each attachment was put, in epoch milliseconds."""
@@ -273,6 +318,28 @@ class MemorySessions:
 
     def summaries(self) -> Iterable[SessionSummary]:
         return [keeper.summary() for keeper in list(self._keepers.values())]
+
+    def redact_trash(
+        self, redactor: Redactor, session_ids: frozenset[str] | None, *, apply: bool
+    ) -> Iterable[SessionRedaction | UnreadableSession]:
+        told = []
+        with self._mutex:
+            for key, (receipt, keeper) in self._trash.items():
+                if session_ids is None or receipt.session_id in session_ids:
+                    found = keeper.reword(redactor, apply=apply)
+                    told.append(replace(found, deleted_at_ms=receipt.deleted_at_ms))
+                    if apply:
+                        name = redactor.text(receipt.session_name)[0]
+                        self._trash[key] = (replace(receipt, session_name=name), keeper)
+        return told
+
+    def redact_shared(
+        self, redactor: Redactor, attachment_ids: frozenset[str] | None, *, apply: bool
+    ) -> Iterable[RedactedPlace | LeftPlace]:
+        return self.attachments.redact(redactor, attachment_ids, apply=apply)
+
+    def survey(self) -> tuple[list[SessionSummary], list[UnreadableSession]]:
+        return [keeper.summary() for keeper in list(self._keepers.values())], []
 
     def sweep_bytes(self, orphans: frozenset[str], older_than_ms: int) -> tuple[str, ...]:
         with self._mutex:

@@ -37,6 +37,7 @@ from .contract.leases import (
     SessionExecutionLeaseFence,
 )
 from .contract.persistence import RuntimePersistence
+from .contract.redaction import REPLACEMENT, SessionRedaction
 from .contract.sessions import DurabilityTier, GcReport, SessionHead, SessionMeta, VacuumReport
 from .contract.work import (
     QueuedWorkBatch,
@@ -48,6 +49,7 @@ from .history import SessionHistory
 from .keeper import AbsentKeeper, Keeper, Sessions
 from .machine import attachments, cancels, commits, feed, leases, queued_work, reading, turn_inputs, upkeep
 from .machine.forks import ForkRequest
+from .machine.redactor import Redactor
 
 
 class Handles:
@@ -168,6 +170,18 @@ class SessionStore(SessionHistory, RuntimePersistence):
 
     def gc_unreachable(self) -> GcReport:
         return self._own().collect()
+
+    def redact(
+        self, pattern: str, *, regex: bool = False, replacement: str = REPLACEMENT, apply: bool = False
+    ) -> SessionRedaction:
+        """Replace what `pattern` is, or matches with `regex`, everywhere in this session; see `LocalStore.redact`.
+
+        Without `apply` it is only told. Labels of attachments and the trash are left to the store's method. Raises
+        `SessionExecutionLeaseHeld` where the lease is held by somebody not known to be dead, and `InvalidArgument`. A
+        crash leaves the session as it was, or redacted.
+        """
+        redactor = Redactor(pattern, replacement, regex=checks.instance("regex", regex, bool))
+        return self._own().redact(redactor, apply=checks.instance("apply", apply, bool))
 
     def checkpoint(self) -> None:
         """Fold the journal into node files, spools and `head.json`, as a clean close does; the handle stays open."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
+from . import redacting
 from .contract import checks
 from .contract.archives import ArchiveInfo, BackupReport, OnConflict
 from .contract.attachments import AttachmentStore, AttachmentSweepReport
@@ -20,11 +21,20 @@ from .contract.errors import (
     StoreClosed,
     TrashedSessionNotFound,
 )
+from .contract.redaction import REPLACEMENT, RedactionReport
 from .contract.search import SearchHit
-from .contract.sessions import DurabilityTier, RootSession, SessionMeta, SessionRelation, SessionSummary
+from .contract.sessions import (
+    DurabilityTier,
+    RootSession,
+    SessionMeta,
+    SessionRelation,
+    SessionSummary,
+    SessionSurvey,
+)
 from .contract.trash import PruneReport, SparedSession, SpareReason, TrashedSession
 from .keeper import Sessions
 from .machine import attachments as rows
+from .machine.redactor import Redactor
 from .machine.searching import query_of, search
 from .pruning import Limits, choose, stays, uses
 from .session import Handles, SessionStore
@@ -161,8 +171,9 @@ class Store:
 
         The longest unused ones are chosen, by the recorded time of their latest activity: those without any for
         `older_than_ms` milliseconds, and as many more as it takes until at most `max_sessions` are left, of at most
-        `max_bytes` on disk. A session whose lease is live or in which input or work waits is spared, unless `force`.
-        What of the trash is past its grace is purged along with it. A crash in the midst leaves some of them deleted.
+        `max_bytes` on disk. A session whose lease is live or in which input or work waits is spared, unless `force`; a
+        damaged one stays, and is told. What of the trash is past its grace is purged along with it. A crash in the
+        midst leaves some of them deleted.
         """
         sessions = self._open()
         limits = Limits(
@@ -175,7 +186,8 @@ class Store:
             keeper = None if force else sessions.find(row.session_id)
             return None if keeper is None else keeper.read(uses())
 
-        choice = choose(sessions.summaries(), limits, sessions.surroundings.clock.now_ms(), in_use)
+        found, unreadable = sessions.survey()
+        choice = choose(found, limits, sessions.surroundings.clock.now_ms(), in_use)
         chosen, spared = choice.chosen, [SparedSession(row.session_id, reason) for row, reason in choice.spared]
         past_grace = tuple(self._past_grace(sessions))
         if apply:
@@ -186,7 +198,7 @@ class Store:
                     chosen.append(row)
                 else:
                     spared.append(SparedSession(row.session_id, SpareReason.ACTIVITY))
-        return PruneReport(apply, tuple(chosen), tuple(spared), past_grace)
+        return PruneReport(apply, tuple(chosen), tuple(spared), past_grace, tuple(unreadable))
 
     def list_sessions(self) -> tuple[SessionSummary, ...]:
         """One summary a session, newest activity first; any write but vacuum and gc is activity. Reads no nodes."""
@@ -291,6 +303,46 @@ class Store:
         is copied. A crash leaves each session as it was in the last backup, or as it is in this one.
         """
         return self._open().backup(checks.path("path", path))
+
+    def redact(
+        self,
+        pattern: str,
+        *,
+        regex: bool = False,
+        replacement: str = REPLACEMENT,
+        session_ids: Iterable[str] | None = None,
+        apply: bool = False,
+    ) -> RedactionReport:
+        """Replace what `pattern` is, or matches with `regex`, wherever sessions have it; without `apply` only tell.
+
+        It is looked for, upper case told from lower, in the strings, keys and whole numbers of payloads, causes and
+        options, in stored values and images, in the text of input and work that waits or is settled, in metadata,
+        frames, configuration and usage, in the summary, and in files that nothing reads any more. All sessions are
+        redacted, and the trash; or those of `session_ids`, with what was deleted under these ids. Of attachments it is
+        the labels. What is encoded within a text (base64, compressed) is not seen.
+
+        Ids stay, also where they match, and so do attachments' bytes, which are their ids: the report names these. What
+        is stored under the SHA-256 of its content gets a new address, and everything that refers to it is rewritten: a
+        turn that is tried again gives the new checkpoint. Waiting entries keep their ids and order and get new
+        `enqueue_seq`; one that is enqueued again under its source key with the old text is another one now.
+
+        Afterwards no file of these sessions has a match: journals, node files, blobs and entries of before are removed
+        at once, whoever reads them. Each session gets a receipt of it in its folder. Copies elsewhere (backups,
+        exports) have what they had. Each session is redacted whole or not at all: a crash leaves some of them so.
+
+        A session whose lease is held by somebody not known to be dead is spared, and a damaged one told of; the others
+        are redacted. Raises `InvalidArgument` for a pattern that is empty, malformed, or matches what replaces it, and
+        `SessionNotFound` for a session that was named.
+        """
+        redactor = Redactor(pattern, replacement, regex=checks.instance("regex", regex, bool))
+        wanted = None if session_ids is None else tuple(dict.fromkeys(checks.identifiers("session_ids", session_ids)))
+        return redacting.redact(self._open(), redactor, wanted, apply=checks.instance("apply", apply, bool))
+
+    def survey_sessions(self) -> SessionSurvey:
+        """As `list_sessions`, and the sessions that cannot be read beside those that can, instead of raising."""
+        found, unreadable = self._open().survey()
+        found.sort(key=lambda item: (-item.updated_at_ms, item.session_id))
+        return SessionSurvey(tuple(found), tuple(unreadable))
 
     def sweep_attachments(self, older_than_epoch_ms: int) -> AttachmentSweepReport:
         """Delete the manifest rows of orphans, and the bytes that no row of any session names.

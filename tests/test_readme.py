@@ -167,6 +167,7 @@ def fields_of(value):
         ("du", DEMO_ID),
         ("doctor",),
         ("search", "the"),
+        ("redact", "the"),
         ("export", DEMO_ID, "--output", "{folder}/session.tar"),
         ("backup", "{folder}/backup"),
         ("rm", DEMO_ID),

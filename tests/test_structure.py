@@ -71,6 +71,7 @@ def test_every_room_is_one_of_those_that_are_known():
         "lanes",
         "attachments",
         "pruning",
+        "redacting",
         "exports",
         "watching",
     }

@@ -11,6 +11,7 @@ from . import output
 from .exits import ExitCode
 from .invocation import Invocation
 from .output import AsJson
+from .progress import counting
 
 if TYPE_CHECKING:
     from ..disk.check import CheckReport, Finding
@@ -34,7 +35,8 @@ def check(context: typer.Context, as_json: AsJson = False) -> None:
 
     invocation: Invocation = context.obj
     invocation.open_existing().close()
-    report = check_store(invocation.root)
+    with counting("sessions") as tell:
+        report = check_store(invocation.root, tell=tell)
     if as_json:
         output.json_object("check_report", _report_fields(report))
     else:

@@ -64,19 +64,17 @@ def _holders(store: Store, found: Diagnosis) -> list[Holder]:
     from ..disk.names import session_dirname
 
     holders = []
-    try:
-        session_ids = [row.session_id for row in store.list_sessions()]
-    except CorruptRecord as damage:
-        session_ids = []
-        _unreadable(Look(found.root, found.root), found, damage)
-    for session_id in session_ids:
+    survey = store.survey_sessions()
+    for each in survey.unreadable:
+        _unreadable(Look(found.root, found.root), found, each.path, each.reason)
+    for session_id in (row.session_id for row in survey.sessions):
         keeper = store._sessions.find(session_id)
         if keeper is None:
             continue
         try:
             held = keeper.read(held_lease)
         except CorruptRecord as damage:
-            _unreadable(Look(found.root, found.root), found, damage)
+            _unreadable(Look(found.root, found.root), found, damage.path, damage.reason)
             continue
         pid = found.locked_by.get(session_dirname(session_id))
         if held.lease is not None or pid is not None:
@@ -84,8 +82,8 @@ def _holders(store: Store, found: Diagnosis) -> list[Holder]:
     return holders
 
 
-def _unreadable(look: Any, found: Diagnosis, damage: Any) -> None:
-    look.error("damaged_session", damage.path, damage.reason, "run `localstore check`, which says what is damaged")
+def _unreadable(look: Any, found: Diagnosis, path: str, reason: str) -> None:
+    look.error("damaged_session", path, reason, "run `localstore check`, which says what is damaged")
     found.findings += look.findings
 
 

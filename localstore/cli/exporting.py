@@ -15,6 +15,7 @@ from .amounts import counted
 from .exits import ExitCode
 from .invocation import CommandFailure, Invocation
 from .output import AsJson
+from .progress import busy
 from .selecting import SessionArgument, select
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def export(
         if form is ExportFormat.ARCHIVE:
             if str(path) == "-":
                 raise CommandFailure("an archive needs a file: give it with --output", ExitCode.USAGE)
-            info = store.export_session(session_id, path)
+            with busy("exporting"):
+                info = store.export_session(session_id, path)
             size, digest, nodes = info.size_bytes, info.sha256, info.node_count
         else:
             size, digest, nodes = _write_text(chosen, form, path, full=full)
@@ -146,7 +148,7 @@ def backup(
       localstore backup ~/sessions-backup --json | jq '.copied | length'
     """
     invocation: Invocation = context.obj
-    with invocation.open_existing() as store:
+    with invocation.open_existing() as store, busy("backing up"):
         report = store.backup(folder)
     if as_json:
         output.json_object(

@@ -12,8 +12,10 @@ import typer
 from . import output
 from .amounts import counted
 from .exits import ExitCode
+from .folders import Candidate, candidates
 from .invocation import Invocation
 from .output import AsJson
+from .progress import steps
 
 if TYPE_CHECKING:
     from ..importers import Problem, Transcript
@@ -45,7 +47,7 @@ class Archived:
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """What became of one file. `error` says why it was not imported (to its end)."""
+    """What became of one file. `error` says why it was not imported (to its end), `skipped` why it was not tried."""
 
     path: Path
     transcript: Transcript | None = None
@@ -53,6 +55,7 @@ class FileResult:
     error: str | None = None
     archived: Archived | None = None
     is_archive: bool = False
+    skipped: str | None = None
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -64,7 +67,8 @@ class FileResult:
 def import_files(
     context: typer.Context,
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", show_default=False, help="Transcripts; each becomes a session.")
+        list[Path],
+        typer.Argument(metavar="FILE...", show_default=False, help="Transcripts, or folders with such in them."),
     ],
     session_id: Annotated[
         str | None,
@@ -81,29 +85,38 @@ def import_files(
     wrote, told apart by their
     content. Tool calls, results, token usage and branches are kept. A file that was imported
     before adds only what is new in it. A line that cannot be read is reported with its number, the others are kept,
-    and the exit code is 1.
+    and the exit code is 1. Of a folder it is every file below it, no symbolic link followed; what is no transcript is
+    skipped, and one bad file stops no other.
 
     \b
     Example:
-      localstore import ~/.claude/projects/*/*.jsonl
+      localstore import ~/.claude/projects ~/.codex/sessions
       localstore import run.traj --json | jq '.files[].problems'
       localstore import session.tar --on-conflict rename
     """
     invocation: Invocation = context.obj
     # Whoever loses power in the middle imports the file again: that adds what is missing.
-    with invocation.open_or_make(quick=True) as store:
-        archives = frozenset(filter(looks_like_archive, files))
-        results = [
-            import_archive(store, path, session_id, on_conflict) if path in archives else import_file(store, path)
-            for path in files
-        ]
+    with invocation.open_or_make(quick=True) as store, steps(candidates(files), "files") as found:
+        results = [_import_one(store, each, session_id, on_conflict) for each in found]
     if as_json:
-        output.json_object("import_report", {"files": [_result_fields(result) for result in results]})
+        sums = _sums(results)
+        output.json_object("import_report", {"files": [_result_fields(result) for result in results], **sums})
+    elif any(path.is_dir() for path in files):
+        _print_summary(results)
     else:
         for result in results:
             _print_result(result)
     if any(result.error or result.problems for result in results):
         raise typer.Exit(ExitCode.FINDINGS)
+
+
+def _import_one(store: Store, candidate: Candidate, session_id: str | None, on_conflict: Conflict) -> FileResult:
+    path = candidate.path
+    if candidate.skipped is not None:
+        return FileResult(path, skipped=candidate.skipped)
+    if looks_like_archive(path):
+        return import_archive(store, path, session_id, on_conflict)
+    return import_file(store, path, found=candidate.found)
 
 
 def looks_like_archive(path: Path) -> bool:
@@ -122,7 +135,7 @@ def import_archive(store: Store, path: Path, session_id: str | None, on_conflict
     from ..contract.archives import OnConflict
     from ..contract.errors import StoreError
 
-    known = {row.session_id for row in store.list_sessions()}
+    known = {row.session_id for row in store.survey_sessions().sessions}
     try:
         session = store.import_session(path, session_id=session_id, on_conflict=OnConflict(on_conflict))
     except StoreError as error:
@@ -132,26 +145,74 @@ def import_archive(store: Store, path: Path, session_id: str | None, on_conflict
     return FileResult(path, archived=Archived(session.session_id, session.session_id not in known, count))
 
 
-def import_file(store: Store, path: Path) -> FileResult:
-    """Import one file; what goes wrong with it is told in the result, so that the others go on."""
+def import_file(store: Store, path: Path, *, found: bool = False) -> FileResult:
+    """Import one file; what goes wrong with it is told in the result, so that the others go on.
+
+    One that was `found` in a folder and is no transcript is skipped; one that was named should have been one.
+    """
     from ..contract.errors import StoreError
     from ..importers import UnknownTranscriptFormat, read_transcript_file
     from .transcripts import put_transcript
 
     try:
         transcript = read_transcript_file(path)
-    except (OSError, UnknownTranscriptFormat) as error:
-        return FileResult(path, error=str(error))
+    except UnknownTranscriptFormat as error:
+        return FileResult(path, skipped=str(error)) if found else FileResult(path, error=str(error))
+    except (OSError, RecursionError, MemoryError) as error:
+        return FileResult(path, error=str(error) or type(error).__name__)
     try:
         return FileResult(path, transcript, put_transcript(store, transcript, path.name))
     except StoreError as error:
         return FileResult(path, transcript, error=str(error))
 
 
-def _print_result(result: FileResult) -> None:
-    transcript, imported = result.transcript, result.imported
+def _print_summary(results: list[FileResult]) -> None:
+    """A table of what was imported, and a line each for what was not."""
+    rows = []
+    for result in results:
+        fields = _result_fields(result)
+        if result.skipped is None and fields["added_count"] is not None:
+            known = "new" if fields["is_new_session"] else "known"
+            counts = (f"{fields['added_count']:,}", f"{fields['entry_count']:,}", str(len(result.problems) or ""))
+            rows.append((fields["session_id"], fields["format"], known, *counts, str(result.path)))
+    if rows:
+        columns = ("SESSION", "FORMAT", "", "ADDED", "OF", "PROBLEMS", "FILE")
+        output.table(columns, rows, numbers=("ADDED", "OF", "PROBLEMS"), flexible=("SESSION", "FILE"))
+    for result in results:
+        if result.skipped is not None:
+            output.line(output.clean(f"skipped: {result.path}: {result.skipped}"))
+        _print_faults(result)
+    sums = _sums(results)
+    told = f"{counted(sums['file_count'], 'file')}: {sums['imported_count']} imported, {sums['skipped_count']} skipped"
+    sessions = f"{counted(sums['session_count'], 'session')}, {sums['new_session_count']} of them new"
+    output.line(f"{told}, {sums['failed_count']} failed; {sessions}; {sums['added_count']:,} entries added")
+
+
+def _sums(results: list[FileResult]) -> dict[str, int]:
+    fields = [_result_fields(result) for result in results]
+    done = [each for each in fields if each["error"] is None and each["skipped"] is None]
+    new = {each["session_id"] for each in fields if each["is_new_session"]}
+    return {
+        "file_count": len(fields),
+        "imported_count": len(done),
+        "skipped_count": sum(each["skipped"] is not None for each in fields),
+        "failed_count": sum(each["error"] is not None for each in fields),
+        "session_count": len({each["session_id"] for each in done}),
+        "new_session_count": len(new),
+        "added_count": sum(each["added_count"] or 0 for each in fields),
+    }
+
+
+def _print_faults(result: FileResult) -> None:
     if result.error is not None:
         output.complain(output.clean(f"{result.path}: {result.error}"))
+    for problem in result.problems:
+        place = f"{result.path}, line {problem.line}" if problem.line else f"{result.path}"
+        output.complain(output.clean(f"{place}: {problem.reason}: {problem.excerpt}"))
+
+
+def _print_result(result: FileResult) -> None:
+    transcript, imported = result.transcript, result.imported
     if transcript is not None and imported is not None:
         total = len(transcript.entries)
         added = f"{imported.added_count} of {total} entries added in {imported.commit_count} commits"
@@ -164,9 +225,7 @@ def _print_result(result: FileResult) -> None:
         count = counted(result.archived.node_count, "node")
         what = f"{count} imported" if result.archived.is_new else "nothing new"
         output.line(output.clean(f"{result.path}: session {result.archived.session_id} ({ARCHIVE}): {what}"))
-    for problem in result.problems:
-        place = f"{result.path}, line {problem.line}" if problem.line else f"{result.path}"
-        output.complain(output.clean(f"{place}: {problem.reason}: {problem.excerpt}"))
+    _print_faults(result)
 
 
 def _result_fields(result: FileResult) -> dict[str, Any]:
@@ -188,6 +247,7 @@ def _result_fields(result: FileResult) -> dict[str, Any]:
             {"line": problem.line, "reason": problem.reason, "excerpt": problem.excerpt} for problem in result.problems
         ],
         "error": result.error,
+        "skipped": result.skipped,
     }
 
 
@@ -203,4 +263,5 @@ def _archive_fields(result: FileResult, archived: Archived | None) -> dict[str, 
         "usage": None,
         "problems": [],
         "error": result.error,
+        "skipped": result.skipped,
     }

@@ -14,6 +14,7 @@ from .amounts import counted, milliseconds
 from .exits import ExitCode
 from .invocation import CommandFailure, Invocation
 from .output import AsJson
+from .progress import steps
 from .selecting import select
 
 if TYPE_CHECKING:
@@ -74,31 +75,34 @@ def search(
         if sessions:
             chosen = [select(store, given).session_id for given in sessions]
         else:
-            chosen = [row.session_id for row in store.list_sessions()]
+            survey = store.survey_sessions()
+            chosen = [row.session_id for row in survey.sessions]
+            damaged = [{"session_id": each.session_id or each.path, "error": each.reason} for each in survey.unreadable]
         store.search(text, regex=regex, session_ids=())  # a malformed pattern is told whatever the store has
-        for session_id in chosen:
-            left = None if limit is None else limit - len(hits)
-            try:
-                hits += store.search(
-                    text,
-                    regex=regex,
-                    ignore_case=not case,
-                    role=role,
-                    since_ms=since_ms,
-                    until_ms=until_ms,
-                    session_ids=[session_id],
-                    limit=left,
-                )
-            except CorruptRecord as error:
-                damaged.append({"session_id": session_id, "error": str(error)})
-            except SessionNotFound:
-                continue  # it was deleted meanwhile
+        with steps(chosen, "sessions") as each:
+            for session_id in each:
+                left = None if limit is None else limit - len(hits)
+                try:
+                    hits += store.search(
+                        text,
+                        regex=regex,
+                        ignore_case=not case,
+                        role=role,
+                        since_ms=since_ms,
+                        until_ms=until_ms,
+                        session_ids=[session_id],
+                        limit=left,
+                    )
+                except CorruptRecord as error:
+                    damaged.append({"session_id": session_id, "error": str(error)})
+                except SessionNotFound:
+                    continue  # it was deleted meanwhile
     if as_json:
         output.json_object("search_result", {"hits": [_fields(hit) for hit in hits], "damaged": damaged})
     else:
         _print(hits)
-    for each in damaged:
-        output.complain(output.clean(f"session {each['session_id']}: {each['error']}"))
+    for unread in damaged:
+        output.complain(output.clean(f"session {unread['session_id']}: {unread['error']}"))
     if damaged:
         raise typer.Exit(ExitCode.FINDINGS)
 

@@ -32,7 +32,8 @@ def select(store: Store, given: str) -> SessionStore:
     session = store.open_session(given)
     if session is not None:
         return session
-    found = store.list_sessions()
+    survey = store.survey_sessions()
+    found = survey.sessions
     fitting = [row for row in found if row.session_name == given] or [
         row for row in found if row.session_id.startswith(given) or row.session_name.startswith(given)
     ]
@@ -43,6 +44,9 @@ def select(store: Store, given: str) -> SessionStore:
             f"{given!r} fits {len(fitting)} sessions: {named}{more}; give more of the id", ExitCode.USAGE
         )
     session = store.open_session(fitting[0].session_id) if fitting else None
+    damaged = next((each for each in survey.unreadable if (each.session_id or "").startswith(given)), None)
+    if session is None and damaged is not None:
+        raise CommandFailure(f"session {damaged.session_id!r} cannot be read: {damaged.reason}", ExitCode.REFUSED)
     if session is None:
         raise CommandFailure(f"no session fits {given!r}; see: localstore ls", ExitCode.NOT_FOUND)
     return session

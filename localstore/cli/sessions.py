@@ -10,6 +10,7 @@ from . import output
 from .invocation import Invocation
 from .output import AsJson
 from .selecting import SessionArgument, keeper_of, select
+from .unreadable import complain_of, unreadable_fields
 
 if TYPE_CHECKING:
     from ..contract.commits import PersistedSessionRead
@@ -28,7 +29,8 @@ _NODE_TEXT = 160
 def list_sessions(context: typer.Context, as_json: AsJson = False) -> None:
     """List the sessions.
 
-    Newest activity first. No transcript is read for it, however many there are.
+    Newest activity first. No transcript is read for it, however many there are. One that cannot be read is named apart,
+    and the exit code is 1.
 
     \b
     Example:
@@ -37,14 +39,19 @@ def list_sessions(context: typer.Context, as_json: AsJson = False) -> None:
     """
     invocation: Invocation = context.obj
     with invocation.open_existing() as store:
-        found = store.list_sessions()
+        survey = store.survey_sessions()
     if as_json:
-        fields = {"root": str(invocation.root), "sessions": [summary_fields(row) for row in found]}
-        output.json_object("session_list", fields)
-        return
-    if not found:
+        rows = [summary_fields(row) for row in survey.sessions]
+        damaged = [unreadable_fields(each) for each in survey.unreadable]
+        output.json_object("session_list", {"root": str(invocation.root), "sessions": rows, "unreadable": damaged})
+    elif survey.sessions:
+        _print_list(survey.sessions)
+    elif not survey.unreadable:
         output.line(f"no sessions in {invocation.root}")
-        return
+    complain_of(survey.unreadable)
+
+
+def _print_list(found: tuple[SessionSummary, ...]) -> None:
     output.table(
         ("SESSION", "UPDATED", "NODES", "USER", "SIZE", "NAME OR FIRST MESSAGE"),
         [

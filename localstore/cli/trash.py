@@ -13,6 +13,7 @@ from .invocation import CommandFailure, Invocation
 from .output import AsJson
 from .selecting import select
 from .sessions import summary_fields
+from .unreadable import complain_of, unreadable_fields
 
 if TYPE_CHECKING:
     from ..contract.trash import PruneReport, TrashedSession
@@ -229,6 +230,7 @@ def prune(
         output.json_object("prune_report", _report_fields(report))
     else:
         _print_report(report)
+    complain_of(report.unreadable)
 
 
 def trashed_fields(entry: TrashedSession) -> dict[str, Any]:
@@ -269,6 +271,7 @@ def _report_fields(report: PruneReport) -> dict[str, Any]:
         "sessions": [summary_fields(row) for row in report.sessions],
         "spared": [{"session_id": item.session_id, "reason": item.reason.value} for item in report.spared],
         "purged": [trashed_fields(entry) for entry in report.purged],
+        "unreadable": [unreadable_fields(each) for each in report.unreadable],
         "session_bytes": report.session_bytes,
         "purged_bytes": report.purged_bytes,
     }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,9 +12,12 @@ from .amounts import counted, milliseconds
 from .exits import ExitCode
 from .invocation import CommandFailure, Invocation
 from .output import AsJson
+from .progress import steps
 from .selecting import keeper_of, select
+from .unreadable import complain_of, unreadable_fields
 
 if TYPE_CHECKING:
+    from ..contract.sessions import UnreadableSession
     from ..session import SessionStore
     from ..store import Store
 
@@ -51,16 +53,18 @@ def vacuum(
 
     invocation: Invocation = context.obj
     with invocation.open_existing() as store:
-        rows = _each(store, sessions, clean, everything=everything)
+        rows, damaged = _each(store, sessions, clean, everything=everything)
     freed = sum(row["freed_bytes"] for row in rows)
     if as_json:
-        output.json_object("vacuum_report", {"sessions": rows, "freed_bytes": freed})
-        return
-    for row in rows:
-        counts = counted(row["removed_node_count"], "node")
-        inputs = counted(row["removed_pending_turn_input_tombstone_count"], "input")
-        output.line(output.clean(f"{row['session_id']}: {counts} and {inputs} removed, {_freed(row)}"))
-    output.line(f"{counted(len(rows), 'session')}, {output.size(freed)} freed")
+        fields = {"sessions": rows, "freed_bytes": freed, "unreadable": list(map(unreadable_fields, damaged))}
+        output.json_object("vacuum_report", fields)
+    else:
+        for row in rows:
+            counts = counted(row["removed_node_count"], "node")
+            inputs = counted(row["removed_pending_turn_input_tombstone_count"], "input")
+            output.line(output.clean(f"{row['session_id']}: {counts} and {inputs} removed, {_freed(row)}"))
+        output.line(f"{counted(len(rows), 'session')}, {output.size(freed)} freed")
+    complain_of(damaged)
 
 
 @commands.command("gc", rich_help_panel=output.WORK)
@@ -98,65 +102,73 @@ def collect(
             "deleted_blob_count": report.deleted_blob_count,
         }
 
+    from ..contract.errors import CorruptRecord
+
     age_ms = milliseconds(attachments)
     invocation: Invocation = context.obj
     with invocation.open_existing() as store:
         none_named = not sessions and not everything and age_ms is not None
-        rows = [] if none_named else _each(store, sessions, clean, everything=everything)
+        rows, damaged = ([], []) if none_named else _each(store, sessions, clean, everything=everything)
         swept: tuple[str, ...] = ()
+        unswept = None
         if age_ms is not None:
             before_ms = max(0, store._sessions.surroundings.clock.now_ms() - age_ms)
-            swept = store.sweep_attachments(before_ms).deleted_attachment_ids
+            try:
+                swept = store.sweep_attachments(before_ms).deleted_attachment_ids
+            except CorruptRecord as damage:
+                # What a damaged session names cannot be told: nothing is removed that it may need.
+                unswept = str(damage)
     freed = sum(row["freed_bytes"] for row in rows)
     if as_json:
         fields = {"sessions": rows, "freed_bytes": freed, "deleted_attachment_ids": list(swept)}
-        output.json_object("gc_report", fields)
-        return
-    for row in rows:
-        counts = f"{counted(row['deleted_blob_count'], 'value')} removed, {row['retained_blob_count']} kept"
-        output.line(output.clean(f"{row['session_id']}: {counts}, {_freed(row)}"))
-    if rows:
-        output.line(f"{counted(len(rows), 'session')}, {output.size(freed)} freed")
-    if age_ms is not None:
-        output.line(f"{counted(len(swept), 'attachment')} removed")
+        output.json_object("gc_report", {**fields, "unreadable": list(map(unreadable_fields, damaged))})
+    else:
+        for row in rows:
+            counts = f"{counted(row['deleted_blob_count'], 'value')} removed, {row['retained_blob_count']} kept"
+            output.line(output.clean(f"{row['session_id']}: {counts}, {_freed(row)}"))
+        if rows:
+            output.line(f"{counted(len(rows), 'session')}, {output.size(freed)} freed")
+        if age_ms is not None:
+            output.line(f"{counted(len(swept), 'attachment')} removed")
+    if unswept is not None:
+        output.complain(output.clean(f"no attachment was removed, since a session may need it: {unswept}"))
+    complain_of(damaged)
+    if unswept is not None:
+        raise typer.Exit(ExitCode.FINDINGS)
 
 
 def _each(
     store: Store, given: list[str] | None, clean: Callable[[SessionStore], dict[str, Any]], *, everything: bool
-) -> list[dict[str, Any]]:
-    """What `clean` says of each session, and how much it has shrunk."""
+) -> tuple[list[dict[str, Any]], list[UnreadableSession]]:
+    """What `clean` says of each session, and how much it has shrunk; of all, those that cannot be read apart."""
+    from ..contract.errors import CorruptRecord
+    from ..contract.sessions import UnreadableSession
+
     if bool(given) == everything:
         raise CommandFailure("give the SESSION, or --all for every one", ExitCode.USAGE)
-    if everything:
-        handles = [store.open_session(row.session_id) for row in store.list_sessions()]
-    else:
-        handles = [select(store, each) for each in given or ()]
-    rows = []
-    with _progress([handle for handle in handles if handle is not None]) as steps:
-        for handle in steps:
-            session_id = handle.session_id
-            # At rest, as it is left too: space made ahead in a journal is none of the session.
-            handle.checkpoint()
-            before = keeper_of(store, session_id).summary().size_bytes
-            told = clean(handle)
-            after = keeper_of(store, session_id).summary().size_bytes
-            rows.append({"session_id": session_id, **told, "size_bytes": after, "freed_bytes": max(0, before - after)})
-    return rows
+    if not everything:
+        return [_one(store, select(store, each), clean) for each in given or ()], []
+    survey = store.survey_sessions()
+    rows, damaged = [], list(survey.unreadable)
+    with steps(survey.sessions, "sessions") as each_row:
+        for session_id in (row.session_id for row in each_row):
+            try:
+                handle = store.open_session(session_id)
+                if handle is not None:
+                    rows.append(_one(store, handle, clean))
+            except CorruptRecord as damage:
+                damaged.append(UnreadableSession(session_id, damage.path, str(damage)))
+    return rows, damaged
 
 
-@contextmanager
-def _progress(handles: list[SessionStore]) -> Iterator[Iterable[SessionStore]]:
-    """The handles one by one; on a terminal a bar says how far that is."""
-    import sys
-
-    if len(handles) < 2 or not sys.stderr.isatty():
-        yield handles
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        yield progress.track(handles, description="sessions")
+def _one(store: Store, handle: SessionStore, clean: Callable[[SessionStore], dict[str, Any]]) -> dict[str, Any]:
+    session_id = handle.session_id
+    # At rest, as it is left too: space made ahead in a journal is none of the session.
+    handle.checkpoint()
+    before = keeper_of(store, session_id).summary().size_bytes
+    told = clean(handle)
+    after = keeper_of(store, session_id).summary().size_bytes
+    return {"session_id": session_id, **told, "size_bytes": after, "freed_bytes": max(0, before - after)}
 
 
 def _freed(row: dict[str, Any]) -> str:

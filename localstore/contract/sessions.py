@@ -94,6 +94,23 @@ class SessionSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadableSession:
+    """A session that cannot be read, and why. `session_id` is `None` where not even that is certain."""
+
+    session_id: str | None
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSurvey:
+    """Every session of a store: those that can be read, newest activity first, and those that cannot."""
+
+    sessions: tuple[SessionSummary, ...]
+    unreadable: tuple[UnreadableSession, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SessionHead:
     """Where a session stands, without its nodes."""
 

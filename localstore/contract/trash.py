@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .sessions import SessionSummary
+from .sessions import SessionSummary, UnreadableSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,14 @@ class PruneReport:
     """What a pruning did or, where it was not `applied`, would do.
 
     `sessions` go to the trash, from which they can be restored; `purged` are what of the trash is past its grace and
-    goes for good. `spared` fit the criteria too, but are in use.
+    goes for good. `spared` fit the criteria too, but are in use. `unreadable` are damaged, and stay.
     """
 
     applied: bool
     sessions: tuple[SessionSummary, ...]
     spared: tuple[SparedSession, ...]
     purged: tuple[TrashedSession, ...]
+    unreadable: tuple[UnreadableSession, ...] = ()
 
     @property
     def session_bytes(self) -> int:

@@ -45,6 +45,12 @@ class FileArchive:
         self._asks = 0
 
     @property
+    def head(self) -> Head:
+        """The head that names the node files."""
+        assert self._head is not None
+        return self._head
+
+    @property
     def descriptor_count(self) -> int:
         """How many node files are open."""
         return len(self._open)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from ..contract import checks
 from ..contract.attachments import AttachmentCreateMeta, AttachmentRef, AttachmentStore, StoredAttachment
 from ..contract.errors import AttachmentNotFound, BackendError, CorruptRecord
+from ..contract.redaction import LeftPlace, RedactedKind, RedactedPlace, attachment_left
+from ..machine.redactor import Redactor
 from ..surroundings import Surroundings
 from . import names
 from .files import read_sealed, seal
@@ -116,6 +118,39 @@ class FileAttachments(AttachmentStore):
             except FileNotFoundError:
                 continue
         return None
+
+    def redact(
+        self, redactor: Redactor, attachment_ids: frozenset[str] | None, *, apply: bool
+    ) -> Iterator[RedactedPlace | LeftPlace]:
+        """Redact the labels of all attachments, or of these, and tell which bytes match or cannot be looked at."""
+        for attachment_id in sorted(self._ids() if attachment_ids is None else attachment_ids):
+            path, row_path = self._paths(attachment_id)
+            try:
+                yield from self._redact_label(row_path, redactor, apply=apply)
+                content = self._bytes(path, MAX_BYTES)
+            except (BackendError, CorruptRecord) as error:
+                yield LeftPlace("attachment", attachment_id, f"it cannot be looked at: {error}")
+                continue
+            if content is not None and redactor.count_in(content):
+                yield attachment_left(attachment_id)
+
+    def _ids(self) -> frozenset[str]:
+        """Every attachment of which there are bytes, in their place or put aside, or a row."""
+        shards = [os.path.join(self._folder, name) for name, is_folder in system.entries(self._folder) if is_folder]
+        found = (names.parse_aside(name) or name for shard in shards for name in system.listdir(shard))
+        ids = (name.removesuffix(".json") for name in found)
+        return frozenset(ident for ident in ids if names.is_sha256(ident))
+
+    def _redact_label(self, row_path: str, redactor: Redactor, *, apply: bool) -> Iterator[RedactedPlace]:
+        record = self._record(row_path)
+        label, count = redactor.optional(None if record is None else record.meta.label)
+        if record is None or not count:
+            return
+        if apply:
+            fresh = replace(record, meta=replace(record.meta, label=label))
+            write_whole(row_path, seal(KIND, fresh), flush=True)
+            system.flush_dir(os.path.dirname(row_path))
+        yield RedactedPlace(RedactedKind.LABEL, record.id, count)
 
     def _listed(self) -> dict[str, set[str]]:
         """Each attachment of which there is anything: bytes, bytes put aside, a row."""

@@ -80,7 +80,10 @@ class _Backup:
 
     def run(self) -> BackupReport:
         failure: BackendError | CorruptRecord | None = None
-        for session_id in sorted(row.session_id for row in self._source.summaries()):
+        found, unreadable = self._source.survey()
+        if unreadable:
+            failure = CorruptRecord(unreadable[0].path, unreadable[0].reason)
+        for session_id in sorted(row.session_id for row in found):
             try:
                 self._session(session_id)
             except SessionNotFound:
@@ -194,10 +197,16 @@ class _Backup:
     def _trash_deleted(self) -> tuple[str, ...]:
         """What was deleted goes to the backup's trash, and stays there until that is purged."""
         there = [row.session_id for row in self._target.summaries()]
-        gone = sorted(session_id for session_id in there if self._source.find(session_id) is None)
+        gone = sorted(filter(self._is_gone, there))
         for session_id in gone:
             self._target.remove(session_id)
         return tuple(gone)
+
+    def _is_gone(self, session_id: str) -> bool:
+        try:
+            return self._source.find(session_id) is None
+        except (BackendError, CorruptRecord):
+            return False  # what cannot be read is not deleted
 
     def _attachments(self) -> None:
         """Those that no session names, too."""

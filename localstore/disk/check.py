@@ -7,7 +7,7 @@ and only what is found each time is told.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 
 from .. import liveness
@@ -27,15 +27,19 @@ from .root import KIND, StoreRecord
 __all__ = ["CheckReport", "Checked", "Finding", "Severity", "check_store"]
 
 
-def check_store(root: str | os.PathLike[str], *, session_id: str | None = None) -> CheckReport:
+def check_store(
+    root: str | os.PathLike[str], *, session_id: str | None = None, tell: Callable[[int, int], None] | None = None
+) -> CheckReport:
     """Check the store at `root`, or one session of it. Changes nothing, and may run while the store is in use.
+
+    `tell` is called with how many sessions are checked, and of how many.
 
     A root that is no store is a report with an error and nothing checked.
     """
     path = os.path.abspath(os.fspath(root))
     check = _StoreCheck(path)
     if session_id is None:
-        check.whole()
+        check.whole(tell or _tell_nobody)
     else:
         check.session(os.path.join(path, names.SESSIONS, names.session_dirname(session_id)))
     return check.report()
@@ -54,7 +58,7 @@ class _StoreCheck:
         found = sorted(self._findings, key=lambda each: (each.path, each.offset or 0, each.kind))
         return CheckReport(self._root, tuple(found), self._checked, self._complete)
 
-    def whole(self) -> None:
+    def whole(self, tell: Callable[[int, int], None]) -> None:
         """The root, every session, the trash, the attachments."""
         look = Look(self._root, self._root)
         if not os.path.isdir(self._root):
@@ -65,10 +69,12 @@ class _StoreCheck:
         kinds = check_folder(look, self._root, Place.ROOT)
         self._check_store_record(look)
         self._take(look)
-        for folder in self._folders(names.SESSIONS, EntryKind.SESSION):
+        folders = list(self._folders(names.SESSIONS, EntryKind.SESSION))
+        folders += self._folders(names.TRASH, EntryKind.TRASHED)
+        for done, folder in enumerate(folders):
+            tell(done, len(folders))
             self.session(folder)
-        for folder in self._folders(names.TRASH, EntryKind.TRASHED):
-            self.session(folder)
+        tell(len(folders), len(folders))
         if kinds.get(names.ATTACHMENTS) is EntryKind.ATTACHMENTS:
             attachments = Look(self._root, os.path.join(self._root, names.ATTACHMENTS))
             check_attachments(attachments, self._named, all_named=not any(map(_hides_rows, self._findings)))
@@ -120,6 +126,10 @@ class _StoreCheck:
     def _add(self, more: Checked) -> None:
         sums = {each.name: getattr(self._checked, each.name) + getattr(more, each.name) for each in fields(Checked)}
         self._checked = Checked(**sums)
+
+
+def _tell_nobody(done: int, total: int) -> None:
+    pass
 
 
 def _hides_rows(found: Finding) -> bool:

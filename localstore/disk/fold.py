@@ -31,6 +31,7 @@ META_KIND = "meta"
 _TEMPORARY = names.EntryKind.TEMPORARY
 FILE_BYTES = 64 * 1024 * 1024
 """About where a node file ends and the next begins."""
+_NEVER_THERE = "0" * 64
 GRACE_S = 60.0
 """How long a superseded node file stays for readers and copies under way."""
 
@@ -42,11 +43,15 @@ def fold(
     at_rest: bool,
     facts: Iterable[Fact] | None = None,
     kept: tuple[NodeFileRef, ...] | None = None,
+    blobs_total: int | None = None,
+    deleted: bool = False,
 ) -> bool:
     """Write everything of `loaded` to files, and rename a new head over the old one.
 
     `facts` are written behind the node files `kept`; by default the recent facts behind all node files. The journal
-    need not be flushed: until the new head is on the disk, the old one and its journal are what they were.
+    need not be flushed: until the new head is on the disk, the old one and its journal are what they were. With
+    `blobs_total` the caller has written the blobs that they name, of so many bytes in all. `deleted`: the session is in
+    the trash, and stays there.
 
     Returns whether `loaded` goes on from the new head; if not, or where this fails, it must be loaded again.
     """
@@ -62,9 +67,10 @@ def fold(
         generation=old.generation + 1,
         folded_sum=old.folded_sum if loaded.journal is None else loaded.journal.last_sum,
         files=old.files if kept is None else kept,
-        blob_bytes=old.blob_bytes + blob_bytes,
+        blob_bytes=old.blob_bytes + blob_bytes if blobs_total is None else blobs_total,
         spool_bytes=max(0, old.spool_bytes + input_bytes + work_bytes - gone_bytes),
     )
+    new = replace(new, deleted=deleted)
     gone_blobs = list(_dropped(loaded.archive.recent))
     new = _write_node_files(folder, old, new, unfolded(loaded.archive.recent) if facts is None else facts)
     if new.meta != old.meta or loaded.healed is not None or at_rest:
@@ -184,9 +190,11 @@ def _write_node_files(folder: str, old: Head, new: Head, facts: Iterable[Fact]) 
     where = os.path.join(folder, names.NODES)
     system.make_dir(where)
     refs = new.files
+    # Where all files are written anew, nothing of the old head stays, and none of them alone makes the new one.
+    earlier = old if refs else replace(new, files=(NodeFileRef(_NEVER_THERE, 0, 0, 0),))
     for lines, first, last, is_last in _portions(facts, new.folded_seq):
         own = NodeFileRef("", 0, first, last)
-        copy = replace(new, files=(*refs, own)) if is_last else old
+        copy = replace(new, files=(*refs, own)) if is_last else earlier
         sha, content = build_node_file(lines, dump(copy))
         system.write_over_partial(os.path.join(where, names.node_file(sha)), content, True)
         refs = (*refs, NodeFileRef(sha, len(content), first, last))
@@ -245,7 +253,9 @@ def _clean(folder: str, head: Head, at_rest: bool, gone_blobs: list[str]) -> Non
         first = names.parse_journal(name)
         is_old = first is not None and first <= head.folded_seq
         # A receipt is of a deletion that did not come about, or that was taken back.
-        is_stray = name == names.RECEIPT or names.classify(name, False, names.Place.SESSION) is _TEMPORARY
+        is_stray = (name == names.RECEIPT and not head.deleted) or names.classify(
+            name, False, names.Place.SESSION
+        ) is _TEMPORARY
         if is_old or is_stray:
             remove_quietly(os.path.join(folder, name))
     for kind, index in ((spool.INPUTS, head.inputs), (spool.WORK, head.work)):

@@ -10,15 +10,19 @@ from typing import Any, TypeVar
 
 from .. import liveness
 from ..contract.errors import BackendError, CorruptRecord, InvalidArgument, SessionNotFound
+from ..contract.redaction import SessionRedaction
 from ..contract.sessions import Durability, GcReport, SessionSummary, VacuumReport
 from ..machine import reading, upkeep
 from ..machine.apply import apply_record
 from ..machine.decision import Decide, View
 from ..machine.events import Event, InputsClaimed, LeaseSet, WorkClaimed
+from ..machine.facts import Archive
 from ..machine.moment import Moment
+from ..machine.redaction import Redaction, require_free
+from ..machine.redactor import Redactor
 from ..machine.state import SessionState
 from ..surroundings import Surroundings
-from . import housekeeping, names, views, waking
+from . import housekeeping, names, redacting, views, waking
 from .compaction import adopt, due, merge
 from .fold import fold, tidy
 from .head import state_of
@@ -182,6 +186,35 @@ class FileKeeper:
             else:
                 self._acknowledge(loaded)
             return decision.result
+
+    def redact(self, redactor: Redactor, *, apply: bool) -> SessionRedaction:
+        """Replace what matches; without `apply` only tell what does."""
+
+        def preview(state: SessionState, archive: Archive, moment: Moment) -> SessionRedaction:
+            redaction = Redaction(redactor, state, archive)
+            loaded = self._loaded
+            assert loaded is not None
+            return redacting.preview(self.folder, loaded, redaction, redactor)
+
+        def fold_anew(loaded: Loaded, **kwargs: Any) -> Loaded:
+            self._fold_now(loaded, at_rest=True, **kwargs)
+            return self._current(write=True)
+
+        if not apply:
+            return self.read(preview)
+        with self._mutex, self._locked():
+            loaded = self._current(write=True)
+            moment = self._surroundings.moment()
+            require_free(loaded.state, moment)
+            redaction = Redaction(redactor, loaded.state, loaded.archive)
+            beside = redacting.found_beside(self.folder, loaded, redaction, redactor)
+            self._fold(loaded, at_rest=True)
+            loaded = self._current(write=True)
+            try:
+                return redacting.carry_out(self.folder, loaded, redactor, moment.now_ms, fold_anew, beside)
+            except BaseException:
+                self._unload()  # its state may be that of a redaction that did not come about
+                raise
 
     def summary(self) -> SessionSummary:
         """The session's line in a list."""

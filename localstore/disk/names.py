@@ -13,6 +13,7 @@
     blobs/<sha256>
     inputs/<seq>-<id part>.json           work/<seq>-<id part>.json
     <first seq>.journal
+    redactions/<16 hex>.json              receipts of redactions, by when they were (milliseconds)
     quarantine/<name>.<16 hex>.bad
 ```
 
@@ -46,6 +47,7 @@ BLOBS = "blobs"
 INPUTS = "inputs"
 WORK = "work"
 QUARANTINE = "quarantine"
+REDACTIONS = "redactions"
 
 MAX_SEQ = 2**53 - 1
 
@@ -59,6 +61,7 @@ _SESSION = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,38}[a-z0-9_])?-[0-9a-f]{16}")
 _PLAIN_ID = re.compile(r"[a-z0-9_-]{1,64}")
 _HASHED_ID = re.compile(r".*-[0-9a-f]{16}")
 _SPOOL_ENTRY = re.compile(r"([0-9]{16})-([a-z0-9_-]{1,64})\.json")
+_REDACTION = re.compile(r"[0-9a-f]{16}\.json")
 _JOURNAL = re.compile(r"([0-9]{16})\.journal")
 _TEMPORARY = re.compile(r"[a-z0-9_.-]+\.[0-9a-f]{16}\.tmp")
 _QUARANTINED = re.compile(r".+\.[0-9a-f]{16}\.bad")
@@ -93,6 +96,7 @@ class Place(Enum):
     INPUTS = auto()
     WORK = auto()
     QUARANTINE = auto()
+    REDACTIONS = auto()
 
 
 class EntryKind(Enum):
@@ -123,6 +127,8 @@ class EntryKind(Enum):
     NODE_FILE = auto()
     BLOB = auto()
     SPOOL_ENTRY = auto()
+    REDACTIONS = auto()
+    REDACTION = auto()
     QUARANTINED = auto()
     TEMPORARY = auto()
     """Ours, half made: whoever made it is at work, or died. Nobody relies on it."""
@@ -154,6 +160,7 @@ _FIXED: dict[tuple[Place, bool], dict[str, EntryKind]] = {
         INPUTS: EntryKind.INPUTS,
         WORK: EntryKind.WORK,
         QUARANTINE: EntryKind.QUARANTINE,
+        REDACTIONS: EntryKind.REDACTIONS,
     },
 }
 
@@ -251,6 +258,13 @@ def parse_journal(name: str) -> int | None:
     return int(match[1]) if match is not None and int(match[1]) <= MAX_SEQ else None
 
 
+def redaction(at_ms: int) -> str:
+    """The receipt of a redaction at that time."""
+    if not 0 <= at_ms <= MAX_SEQ:
+        raise InvalidArgument(f"a time must be between 0 and 2^53-1 milliseconds, not {at_ms}")
+    return f"{at_ms:016x}.json"
+
+
 def quarantined(name: str) -> str:
     """A new name in `quarantine/` for what was cut off or set apart from the file `name`."""
     return f"{name}.{_unique()}.bad"
@@ -314,6 +328,8 @@ def _own_file(name: str, place: Place) -> EntryKind | None:
         return EntryKind.SPOOL_ENTRY
     if place is Place.QUARANTINE and _QUARANTINED.fullmatch(name):
         return EntryKind.QUARANTINED
+    if place is Place.REDACTIONS and _REDACTION.fullmatch(name):
+        return EntryKind.REDACTION
     return _own_attachment(name) if place is Place.ATTACHMENT_SHARD else None
 
 

@@ -16,15 +16,18 @@ from ..contract.errors import (
     InvalidArgument,
     SessionExists,
     SessionNotFound,
+    StoreError,
     TrashedSessionNotFound,
 )
-from ..contract.sessions import Durability, DurabilityTier, SessionMeta, SessionSummary
+from ..contract.redaction import LeftPlace, RedactedPlace, SessionRedaction
+from ..contract.sessions import Durability, DurabilityTier, SessionMeta, SessionSummary, UnreadableSession
 from ..contract.trash import TrashedSession
 from ..keeper import Keeper
 from ..machine import attachments as rows
 from ..machine.decision import View
 from ..machine.forks import ForkRequest, child_of
 from ..machine.lineage import has_record
+from ..machine.redactor import Redactor
 from ..machine.state import SessionState
 from ..surroundings import Surroundings, fresh_id
 from . import listing, names
@@ -41,6 +44,7 @@ from .leftovers import clear_leftovers, remove_tree_quietly
 from .loading import Loaded
 from .lock import SessionLock
 from .platforms import MAX_PASSES
+from .strays import outside_sessions
 from .system import system
 from .trash import Trash
 
@@ -196,6 +200,22 @@ class FileSessions:
         found = next((entry for entry in self._trash.entries(trashed.session_id) if entry.session == trashed), None)
         return found is not None and self._trash.purge(found)
 
+    # Redacting.
+
+    def redact_trash(
+        self, redactor: Redactor, session_ids: frozenset[str] | None, *, apply: bool
+    ) -> Iterable[SessionRedaction | UnreadableSession]:
+        from .trash_redaction import redact_entries
+
+        return redact_entries(self._trash, redactor, session_ids, self.surroundings.moment(), apply=apply)
+
+    def redact_shared(
+        self, redactor: Redactor, attachment_ids: frozenset[str] | None, *, apply: bool
+    ) -> Iterable[RedactedPlace | LeftPlace]:
+        yield from self.attachments.redact(redactor, attachment_ids, apply=apply)
+        if attachment_ids is None:
+            yield from outside_sessions(self._root, redactor, apply=apply)
+
     # Out, in, and beside.
 
     def export(self, keeper: Keeper, path: str) -> ArchiveInfo:
@@ -328,6 +348,23 @@ class FileSessions:
         boot = boot_tag(liveness.boot_id())
         found = (listing.summarize(folder, boot) for folder in self._folders())
         return [summary for summary in found if summary is not None]
+
+    def survey(self) -> tuple[list[SessionSummary], list[UnreadableSession]]:
+        from .space import id_said
+
+        boot = boot_tag(liveness.boot_id())
+        found: list[SessionSummary] = []
+        unreadable: list[UnreadableSession] = []
+        for folder in self._folders():
+            try:
+                summary = listing.summarize(folder, boot)
+            except StoreError as error:
+                unreadable.append(UnreadableSession(id_said(folder), folder, str(error)))
+            except FileNotFoundError:
+                continue  # deleted meanwhile
+            else:
+                found += [] if summary is None else [summary]
+        return found, unreadable
 
     def sweep_bytes(self, orphans: frozenset[str], older_than_ms: int) -> tuple[str, ...]:
         def named() -> frozenset[str]:

@@ -25,6 +25,7 @@ _INSIDE = {
     names.INPUTS: "queues",
     names.WORK: "queues",
     names.QUARANTINE: "quarantine",
+    names.REDACTIONS: "records",
 }
 _RECORDS = {EntryKind.META, EntryKind.HEAD, EntryKind.LEASE, EntryKind.RECEIPT, EntryKind.LOCK}
 
@@ -114,7 +115,7 @@ class _Measuring:
         for name, is_folder, status in _entries(where):
             path = os.path.join(where, name)
             if names.classify(name, is_folder, place) is kind:
-                session = SessionSpace(f"{inside}/{name}", _session_id(path), is_trash)
+                session = SessionSpace(f"{inside}/{name}", id_said(path), is_trash)
                 self.space.sessions.append(session)
                 total += self._session(path, session)
             else:
@@ -197,7 +198,7 @@ def _size(path: str) -> int:
         return 0
 
 
-def _session_id(folder: str) -> str | None:
+def id_said(folder: str) -> str | None:
     """The id that a session's folder says, be its head damaged or not."""
     for name in (names.HEAD, names.META):
         try:

@@ -71,6 +71,7 @@ def test_the_commands():
         "import",
         "prune",
         "purge",
+        "redact",
         "restore",
         "rewind",
         "rm",

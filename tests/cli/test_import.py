@@ -86,8 +86,16 @@ def test_the_report_as_json(run):
                 },
                 "problems": [],
                 "error": None,
+                "skipped": None,
             }
         ],
+        "file_count": 1,
+        "imported_count": 1,
+        "skipped_count": 0,
+        "failed_count": 0,
+        "session_count": 1,
+        "new_session_count": 1,
+        "added_count": 31,
     }
     again = run("import", DEMO, "--json").json["files"][0]
     assert (again["is_new_session"], again["added_count"], again["commit_count"]) == (False, 0, 0)
@@ -135,7 +143,7 @@ def test_what_is_no_transcript(run, root, tmp_path, raw, said):
 
 
 def test_a_file_that_cannot_be_read(run, tmp_path):
-    result = run("import", tmp_path / "missing", tmp_path, DEMO)
+    result = run("import", tmp_path / "missing", tmp_path / "missing" / "too", DEMO)
     assert result.code == ExitCode.FINDINGS
     assert "missing" in result.err
     assert len(result.err.splitlines()) == 2

@@ -43,6 +43,7 @@ def test_ls_of_an_empty_store(run, root, store):
         "schema_version": 1,
         "root": str(root),
         "sessions": [],
+        "unreadable": [],
     }
 
 

@@ -88,6 +88,7 @@ class TestGc:
             "sessions": [],
             "freed_bytes": 0,
             "deleted_attachment_ids": [],
+            "unreadable": [],
         }
         assert run("gc", "--attachments", "0s", "--json").json["deleted_attachment_ids"] == [kept.id]
         assert run("gc", "--attachments", "0s").lines == ["0 attachments removed"]

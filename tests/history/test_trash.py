@@ -395,15 +395,15 @@ class TestPruning:
     def test_spares_what_was_used_meanwhile(self, several: Living, monkeypatch: pytest.MonkeyPatch) -> None:
         several.clock.advance(1)
         store = several.store
-        summaries = store._sessions.summaries
+        survey = store._sessions.survey
 
         def overtaken() -> object:
-            found = list(summaries())
+            found = survey()
             monkeypatch.undo()
             several.append(node("m"), session=several.handle("s0"))
             return found
 
-        monkeypatch.setattr(store._sessions, "summaries", overtaken)
+        monkeypatch.setattr(store._sessions, "survey", overtaken)
         report = store.prune(max_sessions=2, apply=True)
         assert ids(report.sessions) == ["s1"]
         assert report.spared == (SparedSession("s0", SpareReason.ACTIVITY),)

@@ -23,6 +23,7 @@ _FOLDERS: Final = {
     EntryKind.INPUTS: Place.INPUTS,
     EntryKind.WORK: Place.WORK,
     EntryKind.QUARANTINE: Place.QUARANTINE,
+    EntryKind.REDACTIONS: Place.REDACTIONS,
 }
 """Folders that are looked into, and what their entries are judged by; sessions and the trash are looked at apart."""
 

@@ -1,0 +1,154 @@
+"""A redaction on disk: everything of a session is written anew behind a new head, and what was before goes at once.
+
+A crash leaves the head of before, or the one of after with files beside it that nothing reads any more; those go with
+the next redaction, whatever it looks for, or with the next clean close.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import pbkdf2_hmac
+
+import orjson
+
+from ..contract.redaction import LeftPlace, RedactedPlace, SessionRedaction
+from ..machine.redaction import Redaction
+from ..machine.redactor import Redactor
+from . import names
+from .factlines import LARGE_VALUE
+from .files import seal
+from .loading import Loaded
+from .strays import matching, remove, strays
+from .system import system
+from .views import write_whole
+
+KIND = "redaction"
+_ROUNDS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class MovedValue:
+    """The address of a value before and after."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class RedactionReceipt:
+    """What was redacted and when, without saying what it was.
+
+    `pattern_hash` is PBKDF2-HMAC-SHA-256 of the pattern with `salt`, in hex: whoever knows the pattern can tell that it
+    was this one. `counts` are matches by kind. One that is not `done` was begun; whether it came about is told by
+    another redaction.
+    """
+
+    redacted_at_ms: int
+    pattern_hash: str
+    salt: str
+    rounds: int
+    regex: bool
+    counts: dict[str, int]
+    moved: tuple[MovedValue, ...] = ()
+    left_count: int = 0
+    done: bool = False
+
+
+Found = dict[str, RedactedPlace | LeftPlace]
+"""What matches beside the session's records, by its path or what it is."""
+
+
+def found_beside(folder: str, loaded: Loaded, redaction: Redaction, redactor: Redactor) -> Found:
+    """Matches in files that nothing relies on, and in what this release does not know of the head."""
+    bad = frozenset(each.path for each in loaded.bad_entries)
+    found = strays(folder, loaded.head, frozenset(redaction.stored), bad)
+    beside: Found = {place.id: place for _, place in matching(folder, found, redactor)}
+    if loaded.unknown and redactor.json(orjson.dumps(loaded.unknown))[1]:
+        beside[names.HEAD] = LeftPlace("record", names.HEAD, "fields of a later release have it; use that release")
+    return beside
+
+
+def preview(folder: str, loaded: Loaded, redaction: Redaction, redactor: Redactor) -> SessionRedaction:
+    """What a redaction would do in a session. Changes nothing."""
+    return _told(redaction, found_beside(folder, loaded, redaction, redactor), applied=False)
+
+
+def _told(redaction: Redaction, beside: Found, *, applied: bool) -> SessionRedaction:
+    places = [place for place in beside.values() if isinstance(place, RedactedPlace)]
+    left = [place for place in beside.values() if isinstance(place, LeftPlace)]
+    session_id = redaction.state.session_id
+    return SessionRedaction(session_id, applied, (*redaction.places, *places), (*redaction.left, *left))
+
+
+def carry_out(
+    folder: str, loaded: Loaded, redactor: Redactor, now_ms: int, fold: Callable[..., Loaded], beside: Found
+) -> SessionRedaction:
+    """Redact a session of which everything is in files, under its lock.
+
+    `fold` folds it, given what `fold.fold` takes, and gives the session as it is then. `beside` is what was found
+    beside the session's records before.
+    """
+    redaction = Redaction(redactor, loaded.state, loaded.archive)
+    kept = redaction.kept_refs()
+    if redaction.refs or redaction.places:
+        receipt, path = _begin(folder, redaction, redactor, now_ms)
+        blobs_total = _write_blobs(folder, redaction)
+        loaded.state = redaction.state
+        loaded = fold(loaded, facts=redaction.facts(), kept=(), blobs_total=blobs_total)
+        write_whole(path, seal(KIND, replace(receipt, done=True)), flush=True)
+    remove(folder, strays(folder, loaded.head, kept), redactor)
+    still = {place.id for _, place in matching(folder, strays(folder, loaded.head, kept), redactor)}
+    for ident in still & beside.keys():
+        if isinstance(beside[ident], RedactedPlace):
+            why = "it could not be removed; close what has it open, and redact again"
+            beside[ident] = LeftPlace("file", ident, why)
+    return _told(redaction, beside, applied=True)
+
+
+def _begin(folder: str, redaction: Redaction, redactor: Redactor, now_ms: int) -> tuple[RedactionReceipt, str]:
+    """Write the receipt of what is about to be done; its path."""
+    salt = os.urandom(16)
+    counts: dict[str, int] = {}
+    for place in redaction.places:
+        counts[place.kind.value] = counts.get(place.kind.value, 0) + place.count
+    moved = tuple(MovedValue(old, new) for old, new in redaction.refs.items())
+    hashed = pbkdf2_hmac("sha256", redactor.pattern.encode(), salt, _ROUNDS).hex()
+    receipt = RedactionReceipt(now_ms, hashed, salt.hex(), _ROUNDS, redactor.regex, counts, moved, len(redaction.left))
+    where = os.path.join(folder, names.REDACTIONS)
+    if system.make_dir(where):
+        system.flush_dir(folder)
+    at_ms = now_ms
+    while os.path.lexists(os.path.join(where, names.redaction(at_ms))):
+        at_ms += 1
+    path = os.path.join(where, names.redaction(at_ms))
+    write_whole(path, seal(KIND, receipt), flush=True)
+    system.flush_dir(where)
+    return receipt, path
+
+
+def _write_blobs(folder: str, redaction: Redaction) -> int:
+    """Write the large values that have a new address; the size of all that are kept."""
+    where = os.path.join(folder, names.BLOBS)
+    sizes: dict[str, int] = {}
+    unchanged = redaction.stored.keys() - redaction.refs.keys()
+    for ref in unchanged:
+        try:
+            sizes[ref] = system.stat(os.path.join(where, names.blob(ref))).st_size
+        except FileNotFoundError:
+            continue  # a small one, which is in a node file
+    fresh = False
+    for fact in redaction.changed_values():
+        content = fact.content or b""
+        if len(content) < LARGE_VALUE or fact.ref in sizes:
+            continue
+        if system.make_dir(where):
+            system.flush_dir(folder)
+        path = os.path.join(where, names.blob(fact.ref))
+        write_whole(path, content, flush=True)
+        sizes[fact.ref] = len(content)
+        fresh = True
+    if fresh:
+        system.flush_dir(where)
+    return sum(sizes.values())
