@@ -19,6 +19,7 @@ from .fold import fold
 from .journal import boot_tag
 from .loading import Loaded, load_session
 from .lock import SessionLock
+from .strays import strays
 from .system import system
 from .trash import DEADLINE_S, Trash, TrashEntry
 from .trash import KIND as RECEIPT_KIND
@@ -104,7 +105,9 @@ def _redact_locked(entry: TrashEntry, redactor: Redactor, moment: Moment) -> Ses
         loaded = load()
         redaction = Redaction(redactor, loaded.state, loaded.archive)
         beside = redacting.found_beside(entry.folder, loaded, redaction, redactor)
-        if loaded.journal is not None or loaded.healed is not None:
+        found = strays(entry.folder, loaded.head, frozenset(redaction.stored))
+        is_tidy = not any(stray.ours and not stray.aside for stray in found)
+        if loaded.journal is not None or loaded.healed is not None or not is_tidy:
             loaded = fold_anew(loaded)
         return redacting.carry_out(entry.folder, loaded, redactor, moment.now_ms, fold_anew, beside)
     finally:

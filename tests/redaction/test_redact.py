@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import orjson
 import pytest
 
 from localstore import (
+    AsyncLocalStore,
     AttachmentCreateMeta,
     FullGraph,
     HydratedSessionCheckpoint,
@@ -112,6 +115,20 @@ class TestEverywhere:
         assert live.session.redact(SECRET).count == 0
         with pytest.raises(SessionNotFound):
             live.store.redact(SECRET, session_ids=[SESSION, "nobody"], apply=True)
+
+    def test_the_async_face_does_the_same(self, on_files: Living) -> None:
+        async def both() -> tuple[int, int]:
+            async with AsyncLocalStore(on_files.root, clock=on_files.clock) as store:
+                session = await store.open_session(SESSION)
+                assert session is not None
+                preview = await session.redact(SECRET)
+                report = await store.redact(SECRET, apply=True)
+                return preview.count, report.sessions[0].count
+
+        fill(on_files)
+        counts = asyncio.run(both())
+        assert counts[0] == counts[1] > 0
+        assert holding(on_files.root) == []
 
 
 class TestWhatItMatches:
@@ -338,6 +355,15 @@ class TestOtherCopies:
         assert (applied.places, applied.left) == (told.places, told.left)
         assert holding(on_files.root) == [str(mine.relative_to(on_files.root))]
         assert harmless.exists()
+
+    def test_a_backup_that_is_made_again(self, on_files: Living, tmp_path: Path) -> None:
+        fill(on_files)
+        on_files.store.backup(tmp_path / "backup")
+        on_files.store.redact(SECRET, apply=True)
+        assert holding(tmp_path / "backup") != []
+        on_files.store.backup(tmp_path / "backup")
+        assert holding(tmp_path / "backup") == []
+        assert check_store(tmp_path / "backup").errors == ()
 
     def test_what_was_set_aside_at_the_root(self, on_files: Living) -> None:
         fill(on_files)
