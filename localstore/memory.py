@@ -215,7 +215,7 @@ class MemoryAttachments(AttachmentStore):
                     fresh = StoredAttachment(replace(stored.meta, label=label), stored.data)
                     self._stored[attachment_id] = (fresh, put_at)
                 yield RedactedPlace(RedactedKind.LABEL, attachment_id, count)
-            if redactor.count_in(stored.data):
+            if redactor.octets(stored.data)[1]:
                 yield attachment_left(attachment_id)
 
     def put_times(self) -> dict[str, int]:

@@ -131,7 +131,7 @@ class FileAttachments(AttachmentStore):
             except (BackendError, CorruptRecord) as error:
                 yield LeftPlace("attachment", attachment_id, f"it cannot be looked at: {error}")
                 continue
-            if content is not None and redactor.count_in(content):
+            if content is not None and redactor.octets(content)[1]:
                 yield attachment_left(attachment_id)
 
     def _ids(self) -> frozenset[str]:

@@ -26,6 +26,7 @@ from .views import write_whole
 
 KIND = "redaction"
 _ROUNDS = 100_000
+_HOLDERS = (names.NODES, names.BLOBS, names.INPUTS, names.WORK, names.QUARANTINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,10 @@ def carry_out(
         loaded = fold(loaded, facts=redaction.facts(), kept=(), blobs_total=blobs_total)
         write_whole(path, seal(KIND, replace(receipt, done=True)), flush=True)
     remove(folder, strays(folder, loaded.head, kept), redactor)
+    for where in (folder, *(os.path.join(folder, name) for name in _HOLDERS)):
+        # Or a power cut would bring back what was removed.
+        if os.path.lexists(where):
+            system.flush_dir(where)
     still = {place.id for _, place in matching(folder, strays(folder, loaded.head, kept), redactor)}
     for ident in still & beside.keys():
         if isinstance(beside[ident], RedactedPlace):

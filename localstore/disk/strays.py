@@ -115,10 +115,6 @@ def outside_sessions(root: str, redactor: Redactor, *, apply: bool) -> Iterator[
 
 def remove(folder: str, found: Iterator[Stray], redactor: Redactor) -> None:
     """Remove what is ours and unneeded, and of what was set aside that which has matches, as far as can be done."""
-    touched = set()
     for stray in list(found):
         if stray.ours and (not stray.aside or any(matching(folder, iter((stray,)), redactor))):
             remove_quietly(stray.path)
-            touched.add(os.path.dirname(stray.path))
-    for where in touched:
-        system.flush_dir(where)

@@ -130,7 +130,14 @@ class Redactor:
             return self._overwritten(content)
         if "\0" in text:
             return self._overwritten(content)
-        changed, count = self._document(text) if _is_json(content) else self.text(text)
+        try:
+            parsed = orjson.loads(content)
+        except orjson.JSONDecodeError:
+            changed, count = self.text(text)
+        else:
+            if orjson.dumps(parsed) == content:
+                return self.json(content)
+            changed, count = self._document(text)
         return (changed.encode(), count) if count else (content, 0)
 
     def _document(self, text: str) -> tuple[str, int]:
@@ -180,14 +187,6 @@ def _free(name: str, taken: set[str]) -> str:
         free = f"{name}-{number}"
     taken.add(free)
     return free
-
-
-def _is_json(content: bytes) -> bool:
-    try:
-        orjson.loads(content)
-    except orjson.JSONDecodeError:
-        return False
-    return True
 
 
 def _unescaped(found: re.Match[str]) -> str:

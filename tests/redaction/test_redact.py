@@ -184,6 +184,14 @@ class TestWhatItMatches:
             "1": {"f": 1.5, "d": ["[redacted]", True, None]},
         }
 
+    def test_keys_of_values_are_never_lost(self, live: Living) -> None:
+        parts = {"secret": 1, "[redacted]": 2}
+        live.append(node("a"), checkpoint=HydratedSessionCheckpoint(tool_state=parts))
+        live.store.redact("secret", apply=True)
+        read = live.session.load_session(FullGraph())
+        assert read is not None
+        assert read.checkpoint.tool_state == {"[redacted]-2": 1, "[redacted]": 2}
+
     def test_json_of_others_stays_as_they_wrote_it(self, live: Living) -> None:
         state = b'{ "big": 123456789012345678901234567890, "a": "\\u00e9 se\\u0063ret", "n": 42 }\n'
         live.append(node("a"), checkpoint=HydratedSessionCheckpoint(execution_state=state))
