@@ -61,8 +61,7 @@ class Redaction:
         self.stored: dict[BlobRef, int] = {}
         commits = (fact for fact in archive.facts(CommitFact) if isinstance(fact, CommitFact))
         self._manifests = {state.checkpoint_ref, *(fact.checkpoint_ref for fact in commits)}
-        self._look_at_values()
-        self._look_at_nodes()
+        self._look_at_facts()
         self.left = tuple(matching_ids.ids_left(redactor, state, archive))
         self._input_numbers, self._work_numbers = self._look_at_queues()
         self.state = self._state()
@@ -73,34 +72,42 @@ class Redaction:
 
     # Looking.
 
-    def _look_at_values(self) -> None:
+    def _look_at_facts(self) -> None:
         for fact in self._archive.facts(ValueFact, ValueDroppedFact):
             if isinstance(fact, ValueFact):
                 self.stored[fact.ref] = fact.seq
             elif isinstance(fact, ValueDroppedFact):
                 self.stored.pop(fact.ref, None)
-        for fact in self._archive.facts(ValueFact):
-            if not isinstance(fact, ValueFact) or self.stored.get(fact.ref) != fact.seq:
-                continue
-            if fact.ref not in self._manifests:
-                before = self._content(fact)
-                content, count = self._redactor.octets(before)
-                if content != before:
-                    self.refs[fact.ref] = sha256(content).hexdigest()
-                    self._counts[RedactedKind.VALUE, fact.ref] = count
+        # Every line there is, also those that a later one took the place of.
+        for fact in self._archive.facts():
+            if isinstance(fact, NodeFact):
+                self._look_at_node(fact)
+            elif isinstance(fact, ValueFact):
+                self._look_at_value(fact)
+            elif isinstance(fact, InputFact):
+                # A fork has those of its parent in its files, too.
+                self._count_input(fact.stored)
+
+    def _look_at_value(self, fact: ValueFact) -> None:
+        is_stored = self.stored.get(fact.ref) == fact.seq
+        if fact.ref in self._manifests or not (is_stored or fact.content is not None):
+            return  # a manifest is looked at where it is committed; a blob that was dropped is a file that may go
+        before = self._content(fact)
+        content, count = self._redactor.octets(before)
+        if content != before:
+            self._counts[RedactedKind.VALUE, fact.ref] = count
+            if is_stored:
+                self.refs[fact.ref] = sha256(content).hexdigest()
 
     def _content(self, fact: ValueFact) -> bytes:
         return load_value(self._archive, fact.ref, "value") if fact.content is None else fact.content
 
-    def _look_at_nodes(self) -> None:
-        for fact in self._archive.facts(NodeFact):
-            if not isinstance(fact, NodeFact):
-                continue
-            node, count = rewording.node(self._redactor, fact.node)
-            if count:
-                self._counts[RedactedKind.NODE, node.node_id] += count
-                if (user_text(node) is None) != (user_text(fact.node) is None):
-                    self._recount = True
+    def _look_at_node(self, fact: NodeFact) -> None:
+        node, count = rewording.node(self._redactor, fact.node)
+        if count:
+            self._counts[RedactedKind.NODE, node.node_id] += count
+            if (user_text(node) is None) != (user_text(fact.node) is None):
+                self._recount = True
 
     def _look_at_queues(self) -> tuple[dict[int, int], dict[int, int]]:
         """The new number of each input, and of each batch, that gets one."""
@@ -108,15 +115,12 @@ class Redaction:
         work: list[int] = []
         waiting = [live.stored for live in state.inputs.values()]
         inputs = [stored.record.enqueue_seq for stored in waiting if self._count_input(stored)]
-        settled = list(turn_inputs.settled(state, self._archive))
-        for stored in settled:
-            self._count_input(stored)
         for batch in (queued.batch for queued in state.work.values()):
             _, count = rewording.batch(self._redactor, batch)
             if count:
                 self._counts[RedactedKind.WORK, batch.batch_id] = count
                 work.append(batch.enqueue_seq)
-        seqs = [stored.record.enqueue_seq for stored in (*waiting, *settled)]
+        seqs = [stored.record.enqueue_seq for stored in (*waiting, *turn_inputs.settled(state, self._archive))]
         batches = [queued.batch.enqueue_seq for queued in state.work.values()]
         return _renumbered(inputs, seqs, state.next_input_seq), _renumbered(work, batches, state.next_work_seq)
 

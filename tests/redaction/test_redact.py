@@ -342,6 +342,39 @@ class TestOtherCopies:
         on_files.store.redact(SECRET, apply=True)
         assert holding(on_files.root) == []
 
+    def test_a_value_that_came_and_went_between_two_folds(self, on_files: Living) -> None:
+        on_files.append(node("a"), checkpoint=HydratedSessionCheckpoint(tool_state=SECRET))
+        on_files.append(node("b"))
+        on_files.session.gc_unreachable()
+        on_files.reopen()
+        assert holding(on_files.root) != []
+        assert [place.kind for place in on_files.session.redact(SECRET, apply=True).places] == [RedactedKind.VALUE]
+        assert holding(on_files.root) == []
+
+    def test_what_only_the_files_still_have(self, on_files: Living) -> None:
+        on_files.append(node("a"), checkpoint=HydratedSessionCheckpoint(tool_state=SECRET))
+        on_files.append(node("b"))
+        on_files.session.enqueue_pending_turn_input(next_input(SECRET, input_id="i"))
+        on_files.session.checkpoint()
+        on_files.session.gc_unreachable()
+        report = on_files.store.redact(SECRET, apply=True)
+        places = [(place.kind, place.new_id) for place in report.sessions[0].places]
+        assert places[:2] == [(RedactedKind.VALUE, None), (RedactedKind.INPUT, None)]
+        assert {kind for kind, _ in places[2:]} <= {RedactedKind.FILE}
+        assert holding(on_files.root) == []
+
+    def test_what_a_fork_has_of_its_parent_and_never_shows(self, on_files: Living) -> None:
+        on_files.append(node("a"))
+        on_files.session.enqueue_pending_turn_input(next_input(SECRET, input_id="i"))
+        on_files.session.cancel_pending_turn_input(SESSION, "i")
+        child = on_files.session.fork(CHILD)
+        on_files.store.delete_session(SESSION)
+        on_files.store.purge(everything=True)
+        assert holding(on_files.root) != []
+        assert child.redact(SECRET, apply=True).count == 1
+        assert holding(on_files.root) == []
+        assert nodes(child) == ["a"]
+
     def test_leftovers_and_what_was_set_aside(self, on_files: Living) -> None:
         fill(on_files)
         on_files.store.redact(SECRET, apply=True)
