@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from localstore import BackendError, Durability, LocalStore
 from localstore.testing import ManualClock, wake
+from tests.crash.crash_beside import BESIDE
 from tests.crash.crash_kernel import Call, Kernel
 from tests.crash.crash_oracle import History, difference, has, see
 from tests.crash.crash_recovery import NEXT_BOOT, Judge
@@ -246,8 +247,13 @@ class Attempt:
 def attempts(
     recording: Recording, history: History, faults: Sequence[Fault], base: str, rng: random.Random, share: float
 ) -> Iterator[tuple[Attempt, Fault, int]]:
-    """A part of all the ways in which one system call of one step can fail."""
+    """A part of all the ways in which one system call of one step can fail.
+
+    What is written to and read from beside the store fails in tests of its own.
+    """
     for number in range(1, len(history.steps) + 1):
+        if history.steps[number - 1].name in BESIDE:
+            continue
         attempt = Attempt(recording, history, number, base)
         calls = attempt.calls()
         for fault in faults:

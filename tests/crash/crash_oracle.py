@@ -15,6 +15,7 @@ from localstore import (
     Durability,
     FullGraph,
     InMemoryStore,
+    LocalStore,
     NodeNotFound,
     SessionNotFound,
 )
@@ -34,6 +35,8 @@ from localstore.machine.moment import Moment
 from localstore.machine.state import SessionState
 from localstore.store import Store
 from localstore.testing import START_MS, ManualClock
+from tests.crash.crash_beside import IMPORTED
+from tests.crash.crash_settings import ROOT_NAME, Setting, scratch
 from tests.crash.crash_workload import ATTACHMENTS, SESSIONS, A, Ids, Keeps, Step, World
 
 Seen = bytes | None
@@ -199,7 +202,24 @@ def remember(steps: tuple[Step, ...]) -> History:
                 ids.start(number)
             step.run(world)
             history.after.append(_snapshot(world))
+    for snapshot, seen in zip(history.after, _shown_by_files(steps), strict=True):
+        snapshot.sessions[IMPORTED] = seen
     return history
+
+
+def _shown_by_files(steps: tuple[Step, ...]) -> list[Seen]:
+    """The session that only a store on files makes, before the first call and after each, where nothing goes wrong."""
+    clock, ids = ManualClock(START_MS), Ids()
+    with scratch() as base, Setting(Durability.PROCESS).installed(), ids.installed():
+        world = World(clock, lambda: LocalStore(f"{base}/{ROOT_NAME}", clock=clock), separate=True)
+        shown = [see(world.store, clock, IMPORTED)]
+        for number, step in enumerate(steps, 1):
+            ids.start(number)
+            clock.advance(1_000)
+            step.run(world)
+            shown.append(see(world.store, clock, IMPORTED))
+        world.close()
+    return shown
 
 
 def remember_later(

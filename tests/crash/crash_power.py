@@ -19,6 +19,7 @@ from tests.crash.crash_oracle import History
 from tests.crash.crash_recovery import NEXT_BOOT, Judge
 from tests.crash.crash_settings import ROOT_NAME, Setting
 from tests.crash.crash_visits import wrong
+from tests.crash.crash_workload import told_owners
 
 _SHUTDOWN: Final = 0x8004587D  # FS_IOC_SHUTDOWN
 _HOW: Final = {"the journal is lost": 2, "the journal is written": 1, "everything is written": 0}
@@ -121,7 +122,8 @@ def _work(there: Machine, base: Path, acks: Path, setting: Setting, last: int, d
     acks.unlink(missing_ok=True)
     command = [sys.executable, "-m", "tests.crash.crash_worker", str(base), str(acks), setting.durability.value]
     command += [str(setting.fold_bytes), str(setting.fan_in), str(setting.grace_s)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=told_owners()) as child:
         assert child.stdout is not None
         assert child.stderr is not None
         for line in child.stdout:

@@ -17,6 +17,7 @@ from localstore.disk.check import check_store
 from localstore.disk.checking.findings import Severity
 from localstore.disk.loading import is_deleted
 from localstore.testing import START_MS, ManualClock, append_commit, next_input, node, owner, stamped, wake
+from tests.crash.crash_copies import Copies, look
 from tests.crash.crash_disk import Tree
 from tests.crash.crash_oracle import Seen, has, is_there, see
 from tests.crash.crash_settings import ROOT_NAME, Setting, lay_out
@@ -37,6 +38,7 @@ class Recovery:
     sessions: dict[str, Seen] = field(default_factory=dict)
     attachments: dict[str, bool] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
+    copies: Copies = field(default_factory=Copies)
     trouble: str = ""
 
 
@@ -62,6 +64,7 @@ class Judge:
         self._base = base
         self._found: dict[tuple[bytes, str], Recovery] = {}
         self._known: dict[tuple[bytes, str, str], _Known] = {}
+        self._copies: dict[tuple[bytes, str], Copies] = {}
         self.visits: Counter[str] = Counter()
 
     @property
@@ -82,13 +85,17 @@ class Judge:
         parts = {session_id: _part(tree, session_id) for session_id in SESSIONS}
         keys = {session_id: (_digest(part), boot, session_id) for session_id, part in parts.items()}
         left_out = {each: self._known[keys[each]] for each in SESSIONS if keys[each] in self._known and lot % 8}
-        gone = {path for session_id in left_out for path in parts[session_id]}
+        beside = {path: content for path, content in tree.items() if not f"{path}/".startswith(f"{ROOT_NAME}/")}
+        copies_key = _digest(beside), boot
+        known = self._copies.get(copies_key) if lot % 8 else None
+        gone = {path for session_id in left_out for path in parts[session_id]} | set(beside if known else ())
         where = f"{self._base}/{len(self._found)}"
         lay_out({path: content for path, content in tree.items() if path not in gone}, where)
         found = self.open(f"{where}/{ROOT_NAME}", boot, lot)
         shutil.rmtree(where)
         if found.trouble:
             return found
+        found.copies = self._copies[copies_key] = known or found.copies
         for session_id in SESSIONS:
             if session_id in left_out:
                 found.sessions[session_id] = left_out[session_id].seen
@@ -107,6 +114,7 @@ class Judge:
                 stack.enter_context(mock.patch("localstore.liveness.boot_id", return_value=boot))
             try:
                 _go_on(root, self._setting.durability, recovery, run_due, thorough=lot % 8 == 0)
+                recovery.copies = look(root)
             except (StoreError, OSError, AssertionError) as error:
                 recovery.trouble = f"{type(error).__name__}: {error}"
         return recovery

@@ -12,6 +12,7 @@ from unittest import mock
 
 from localstore import Durability, LocalStore
 from localstore.testing import START_MS, ManualClock
+from tests.crash.crash_copies import wrong_beside
 from tests.crash.crash_disk import Disk, Tree
 from tests.crash.crash_kernel import Entry, Kernel
 from tests.crash.crash_oracle import History, difference, is_there, see
@@ -181,6 +182,7 @@ def wrong(
         allowed = history.allowed(name, first, begun)
         if seen not in allowed:
             yield f"{where}: {name} is of none of the calls {first} to {begun}: {_like(history, name, seen, allowed)}"
+    yield from wrong_beside(found.copies, history, acknowledged, begun, where)
     for key, token in latest.tokens.items():
         session_id = key.split(" of ", 1)[1]
         if is_there(found.sessions[session_id]) and found.tokens.get(key, token + 1) <= token:

@@ -12,14 +12,13 @@ import sys
 from localstore import BackendError, Durability, LocalStore
 from localstore.testing import ManualClock
 from tests.crash.crash_settings import ROOT_NAME, Setting
-from tests.crash.crash_workload import SCRIPT, Ids, World, dead_owner
+from tests.crash.crash_workload import SCRIPT, Ids, World
 
 
 def main() -> int:
     base, acks, durability, fold_bytes, fan_in, grace_s = sys.argv[1:]
     setting = Setting(Durability(durability), fold_bytes=int(fold_bytes), fan_in=int(fan_in), grace_s=float(grace_s))
     clock, ids = ManualClock(), Ids()
-    dead_owner()
     log = os.open(acks, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     with setting.installed() as run_due, ids.installed():
         try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from enum import Enum, auto
 from functools import cache
 from hashlib import sha256
@@ -45,7 +47,6 @@ from localstore.testing import (
     command,
     frame,
     intent,
-    living_owner,
     next_input,
     node,
     owner,
@@ -56,9 +57,10 @@ from localstore.testing import (
     usage,
     wake,
 )
+from tests.crash.crash_beside import IMPORTED, bring_in, export
 
 A, B, C, D, E = "session-a", "Session B: Ünïcode/..", "session-c", "session-d", "a-fork"
-SESSIONS = (A, B, C, D, E)
+SESSIONS = (A, B, C, D, E, IMPORTED)
 """Every session that the script makes."""
 HOUR_MS = 3_600_000
 IDLE = QueuedWorkClaimBoundary.IDLE
@@ -102,14 +104,29 @@ class Step:
         return self.makes is not None or self.name.startswith(("create", "make", "delete"))
 
 
+OWNERS = "LOCALSTORE_CRASH_OWNERS"
+"""The variable by which another process is told what `mortals` are, as JSON."""
+
+
 @cache
-def dead_owner() -> LeaseOwnerIdentity:
-    """An owner whose process has ended."""
-    mine = LeaseOwnerIdentity.local_process("dead", "1")
-    assert isinstance(mine.liveness, LocalProcess)
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait()
-    return replace(mine, liveness=replace(mine.liveness, pid=child.pid))
+def mortals() -> tuple[LeaseOwnerIdentity, LeaseOwnerIdentity]:
+    """An owner whose process has ended, and one whose process lives: this one, or that which started this one."""
+    told = os.environ.get(OWNERS)
+    if told is not None:
+        dead, living = (LocalProcess(*fields) for fields in json.loads(told))
+    else:
+        mine = LeaseOwnerIdentity.local_process("dead", "1").liveness
+        assert isinstance(mine, LocalProcess)
+        child = subprocess.Popen([sys.executable, "-c", ""])
+        child.wait()
+        dead, living = replace(mine, pid=child.pid), mine
+    return LeaseOwnerIdentity("dead", "1", dead), LeaseOwnerIdentity("heir", "1", living)
+
+
+def told_owners() -> dict[str, str]:
+    """The environment of another process whose `mortals` are to be the same."""
+    fields = [astuple(owner.liveness) for owner in mortals() if isinstance(owner.liveness, LocalProcess)]
+    return {**os.environ, OWNERS: json.dumps(fields)}
 
 
 def octets(seed: str, size: int) -> bytes:
@@ -327,7 +344,7 @@ def _release_lease(world: World) -> None:
 
 def _reclaim_lease(world: World) -> object:
     observed = world.held[f"lease of {A}"].fence()
-    outcome = world.handle().reclaim_session_execution_lease(A, living_owner("heir"), observed, HOUR_MS)
+    outcome = world.handle().reclaim_session_execution_lease(A, mortals()[1], observed, HOUR_MS)
     world.held[f"lease of {A}"] = world.granted(A, outcome).lease
     return outcome
 
@@ -442,6 +459,8 @@ def _steps() -> Iterator[Step]:
     yield Step("switch to it", lambda w: w.handle().switch_branch("beginning", w.fence()))
     yield Step("undo", lambda w: w.handle(second=True).undo(fence=w.fence()))
     yield Step("fork", lambda w: w.handle().fork(E, at="a4"), settled, (A, E))
+    yield Step("export", lambda w: export(w, A), settled)
+    yield Step("import", bring_in, settled, (IMPORTED,))
     yield Step("lease of the fork", lambda w: w.lease(E), soft, ())
     yield Step("commit to the fork", lambda w: w.settle(append_commit(node("e1", "a4"), session_id=E)), sessions=(E,))
     yield Step("drop the branch", lambda w: w.handle().drop_branch("beginning"))
@@ -449,7 +468,7 @@ def _steps() -> Iterator[Step]:
     yield Step("collect", lambda w: w.handle().gc_unreachable())
     yield Step("vacuum", lambda w: w.handle(second=True).vacuum(), settled)
     yield Step("release the lease", _release_lease, soft)
-    yield Step("lease of the dead", lambda w: w.lease(by=dead_owner()), soft)
+    yield Step("lease of the dead", lambda w: w.lease(by=mortals()[0]), soft)
     yield Step("reclaim the lease", _reclaim_lease, soft)
     yield Step("commit and release", _commit_releasing)
     yield Step("enqueue makes a session", lambda w: _enqueue(w, next_input("c", session_id=C)), sessions=(C,), makes=C)
@@ -500,6 +519,7 @@ _REPEATABLE = frozenset(
         "commit everything",
         "commit that again",
         "checkpoint",
+        "import",
         "commit interrupted",
         "tombstone",
         "cancel work",
