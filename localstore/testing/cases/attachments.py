@@ -67,6 +67,13 @@ class TestAttachmentManifest(Conformance):
         world.session.record_intent(intent("a"))
         assert rows(world) == ["a"]
 
+    def test_grows_younger_with_a_later_intent_alone(self, world: World) -> None:
+        """An intent that comes again later makes the row younger; one with an earlier time changes nothing."""
+        for at_ms, expected in ((10, 10), (20, 20), (5, 20)):
+            world.session.record_intent(intent("a", at_ms=at_ms))
+            (entry,) = world.session.list_uncommitted(MAX_INTEGER)
+            assert entry.intent_at_epoch_ms == expected
+
     def test_never_un_commits_a_row(self, world: World) -> None:
         """An intent for a committed attachment leaves it committed."""
         world.session.record_intent(intent("a"))

@@ -82,6 +82,11 @@ class TestAppend(Conformance):
         fails(world, append_commit(node("a"), node("a")))
         fails(world, append_commit(node("a"), node("b"), node("a", "b"), leaf="b"))
 
+    def test_of_an_id_twice_names_it(self, world: World) -> None:
+        """The error says which of the ids it is."""
+        with pytest.raises(InvalidCommit, match="'twice'"):
+            world.settle(append_commit(node("first"), node("twice"), node("twice"), node("last")))
+
     def test_of_an_unknown_leaf_is_invalid(self, world: World) -> None:
         """A leaf that is not in the resulting graph is invalid."""
         fails(world, append_commit(node("a"), leaf="elsewhere"))
@@ -314,6 +319,13 @@ class TestReplaceFull(Conformance):
         world.session.tombstone_nodes(("a",))
         world.settle(replace_commit(*chain("a", "b")))
         assert world.node_ids() == ["a", "b"]
+
+    def test_takes_its_own_ids(self, world: World) -> None:
+        """What is in the new graph exists: its ids are not free for an append."""
+        world.settle(replace_commit(*chain("x", "y")))
+        fails(world, append_commit(node("x"), leaf="y"))
+        fails(world, append_commit(node("y", "x")))
+        assert world.node_ids() == ["x", "y"]
 
     def test_frees_the_old_ids(self, world: World) -> None:
         """An id that the replacement removed may be appended again."""
