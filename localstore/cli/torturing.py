@@ -25,11 +25,11 @@ def torture(
     seconds: Annotated[float, typer.Option(min=0.5, max=86_400, help="About how long to try.")] = 20.0,
     as_json: AsJson = False,
 ) -> None:
-    """Try a disk: flushes, renames, locks, kills.
+    """Try a disk: flushes, renames, locks, copies, kills.
 
     Works in a folder of its own in DIR, which is removed in the end; stores that are there are left alone. Processes
-    that write to a store are killed in mid-call, and what they were told is judged afterwards. The exit code is 1 where
-    something failed; a warning is no failure.
+    write to a store, which is copied meanwhile; they are killed in mid-call, and what they were told is judged
+    afterwards. The exit code is 1 where something failed; a warning is no failure.
 
     \b
     Example:

@@ -16,7 +16,8 @@ from ..contract.sessions import Durability
 from ..machine.moment import Moment
 from . import names, snapshots
 from .files import read_sealed
-from .fold import tidy, write_head
+from .fold import write_head
+from .head import at_rest
 from .keeper import FileKeeper
 from .leftovers import remove_quietly, remove_tree_quietly
 from .loading import Loaded, load_head_only
@@ -24,6 +25,7 @@ from .lock import SessionLock
 from .root import KIND as STORE_KIND
 from .root import StoreRecord, open_root
 from .snapshots import Copier
+from .superseded import clean
 from .system import system
 from .trash import DEADLINE_S
 from .views import show_lease, write_whole
@@ -164,8 +166,7 @@ class _Backup:
             taken = self._take(source, loaded, folder, moment)
             write_whole(os.path.join(folder, names.META), snapshots.records_of(loaded)[names.META], flush=True)
             show_lease(folder, loaded.state.lease, flush=True)
-            write_head(folder, loaded.head, loaded.unknown)
-            tidy(folder, loaded.head)
+            clean(folder, there.head, write_head(folder, at_rest(loaded.head), loaded.unknown))
             self._remove_gone_blobs(folder, taken)
             self._copied.append(session_id)
         finally:

@@ -18,6 +18,7 @@ from .head import Head, NodeFileRef
 from .loading import Loaded
 from .nodefile import NodeFile
 from .nodewriter import NodeFileWriter, build_node_file
+from .superseded import retire
 from .system import system
 
 MAX_FILE = 64 * 1024 * 1024
@@ -89,14 +90,20 @@ def adopt(folder: str, loaded: Loaded, run: Sequence[NodeFileRef], merged: NodeF
     head = loaded.head
     kept = (*files[:at], merged, *files[at + len(run) :])
     last = head.folded_seq
-    head = replace(head, generation=head.generation + 1, files=(*kept, NodeFileRef("", 0, last, last)))
+    head = replace(
+        head,
+        generation=head.generation + 1,
+        files=(*kept, NodeFileRef("", 0, last, last)),
+        place="",
+        kept_from=head.kept_from or last + 1,
+    )
     where = os.path.join(folder, names.NODES)
     sha, content = build_node_file([], dump(head))
     system.write_over_partial(os.path.join(where, names.node_file(sha)), content, True)
     system.flush_dir(where)
     head = replace(head, files=(*kept, NodeFileRef(sha, len(content), last, last)))
-    write_head(folder, head, loaded.unknown)
-    loaded.head = head
+    old, loaded.head = loaded.head, write_head(folder, head, loaded.unknown)
+    retire(folder, old, head)
     loaded.archive.rely_on(head)
     loaded.pin_head(folder)
     return True

@@ -1,13 +1,13 @@
 """The fold: what is only in the journal becomes files at rest, and the head is renamed over the old one.
 
 The order is the guarantee. What the new head relies on is on the disk before the head is; what only the old head relies
-on goes after that. A crash anywhere leaves the old head with its journal, or the new head.
+on goes after that, and stays a while unless the session is left at rest (see `superseded`). A crash anywhere leaves the
+old head with its journal, or the new head.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,10 +16,22 @@ from ..contract.errors import BackendError
 from ..machine import feed
 from ..machine.encoding import dump
 from ..machine.facts import Fact, Recent, ValueDroppedFact, ValueFact
-from . import names, spool
+from . import names, spool, superseded
 from .factlines import CODES, LARGE_VALUE, encode_fact
 from .files import seal
-from .head import Head, NodeFileRef, SpoolIndex, head_of, index_inputs, index_work, seal_head
+from .head import (
+    Head,
+    NodeFileRef,
+    SpoolIndex,
+    head_of,
+    index_inputs,
+    index_work,
+    place_of,
+    seal_head,
+)
+from .head import (
+    at_rest as rested,
+)
 from .leftovers import remove_quietly
 from .loading import Loaded, head_path
 from .nodefile import NodeLine, build_node_file
@@ -28,12 +40,9 @@ from .system import system
 from .views import show_lease, write_whole
 
 META_KIND = "meta"
-_TEMPORARY = names.EntryKind.TEMPORARY
 FILE_BYTES = 64 * 1024 * 1024
 """About where a node file ends and the next begins."""
 _NEVER_THERE = "0" * 64
-GRACE_S = 60.0
-"""How long a superseded node file stays for readers and copies under way."""
 
 
 def fold(
@@ -64,31 +73,39 @@ def fold(
     gone_bytes += _spool_gone(folder, spool.WORK, old.work, index_work(state))
     new = head_of(
         state,
-        generation=old.generation + 1,
+        generation=max(old.generation, loaded.newest) + 1,
         folded_sum=old.folded_sum if loaded.journal is None else loaded.journal.last_sum,
         files=old.files if kept is None else kept,
         blob_bytes=old.blob_bytes + blob_bytes if blobs_total is None else blobs_total,
         spool_bytes=max(0, old.spool_bytes + input_bytes + work_bytes - gone_bytes),
     )
     new = replace(new, deleted=deleted)
-    gone_blobs = list(_dropped(loaded.archive.recent))
+    dropped = superseded.still_dropped(
+        folder, loaded.archive, dict.fromkeys([*old.dropped_blobs, *_dropped(loaded.archive.recent)])
+    )
+    freed = sum(map(_size, superseded.blob_paths(folder, set(dropped) - set(old.dropped_blobs))))
+    new = replace(new, blob_bytes=max(0, new.blob_bytes - freed))
+    if not at_rest:
+        kept_blobs = superseded.kept_blobs(folder, old, dropped)
+        new = replace(new, kept_from=superseded.kept_from(folder, old, new.folded_seq), dropped_blobs=kept_blobs)
     new = _write_node_files(folder, old, new, unfolded(loaded.archive.recent) if facts is None else facts)
     if new.meta != old.meta or loaded.healed is not None or at_rest:
         write_whole(os.path.join(folder, names.META), seal(META_KIND, new.meta), flush=True)
     show_lease(folder, state.lease, flush=True)
     _set_aside_damage(folder, loaded)
-    freed = _sizes(folder, gone_blobs)
-    new = replace(new, blob_bytes=max(0, new.blob_bytes - freed))
     relied_on = (old.files, old.blob_bytes or not blob_bytes, old.inputs.live or not input_bytes)
     if not (all(relied_on) and (old.work.live or not work_bytes)):
         _flush_first_names(folder, old)
-    write_head(folder, new, loaded.unknown, before=old)
+    new = write_head(folder, new, loaded.unknown, before=old)
+    is_copy = loaded.copied
     try:
         loaded.settle(folder, new)
     except (BackendError, FileNotFoundError):
         return False
     finally:
-        _clean(folder, new, at_rest, gone_blobs)
+        if not at_rest:
+            superseded.retire(folder, old, new)
+        superseded.clean(folder, old, new, dropped, beyond=is_copy)
     return True
 
 
@@ -107,11 +124,12 @@ def unfolded(recent: Recent) -> list[Fact]:
     return [*recent.log, feed.gathered(recent.records)]
 
 
-def write_head(folder: str, head: Head, unknown: dict[str, Any], before: Head | None = None) -> None:
-    """Rename a flushed `head.json` over the old one, and make the name durable.
+def write_head(folder: str, head: Head, unknown: dict[str, Any], before: Head | None = None) -> Head:
+    """Rename a flushed `head.json` over the old one, and make the name durable. The head, with its place.
 
     Where that fails at the last, the head `before` is put back, if it is given and can be.
     """
+    head = replace(head, place=place_of(system.check_dir(folder)))
     with system.flushing_dir(folder) as flush:
         write_whole(head_path(folder), seal_head(head, unknown), flush=True)
         try:
@@ -120,6 +138,7 @@ def write_head(folder: str, head: Head, unknown: dict[str, Any], before: Head | 
             if before is not None:
                 _put_back(folder, before, unknown)
             raise
+    return head
 
 
 def _put_back(folder: str, head: Head, unknown: dict[str, Any]) -> None:
@@ -137,10 +156,11 @@ def _write_blobs(folder: str, recent: Recent) -> int:
         if isinstance(fact, ValueFact) and fact.content is not None and len(fact.content) >= LARGE_VALUE:
             if not written:
                 system.make_dir(where)
+            # In one step: a copy that is under way takes a blob that is there for a whole one.
             path = os.path.join(where, names.blob(fact.ref))
-            # A fork may share what an interrupted fold left here: these bytes get a file of their own.
-            remove_quietly(path)
-            system.write_over_partial(path, fact.content, True)
+            made = os.path.join(folder, names.temporary(names.blob(fact.ref)))
+            system.write_new(made, fact.content, True)
+            system.replace(made, path)
             written += len(fact.content)
     if written:
         system.flush_dir(where)
@@ -174,11 +194,7 @@ def _remove_lost_views(where: str, own: set[str], next_seq: int) -> None:
 
 def _spool_gone(folder: str, kind: spool.SpoolKind[spool.E], old: SpoolIndex, new: SpoolIndex) -> int:
     """The size of the files of the entries that the old head has and the new one has not."""
-    gone = set(old.seqs()) - set(new.seqs())
-    where = os.path.join(folder, kind.folder)
-    found = spool.names_by_seq(where) if gone else {}
-    paths = [os.path.join(where, name) for seq in gone for name in found.get(seq, [])]
-    return sum(map(_size, paths))
+    return sum(map(_size, superseded.spool_paths(folder, kind, set(old.seqs()) - set(new.seqs()))))
 
 
 def _write_node_files(folder: str, old: Head, new: Head, facts: Iterable[Fact]) -> Head:
@@ -221,10 +237,6 @@ def _dropped(recent: Recent) -> Iterator[str]:
     return (fact.ref for fact in recent.by_key.values() if isinstance(fact, ValueDroppedFact))
 
 
-def _sizes(folder: str, refs: Iterable[str]) -> int:
-    return sum(_size(os.path.join(folder, names.BLOBS, names.blob(ref))) for ref in refs)
-
-
 def _size(path: str) -> int:
     try:
         return system.stat(path).st_size
@@ -242,52 +254,16 @@ def _set_aside_damage(folder: str, loaded: Loaded) -> None:
         pass  # it was missing altogether
 
 
-def tidy(folder: str, head: Head) -> None:
-    """Remove what the head of a session at rest does not need, which a fold before left for readers of its time."""
-    _clean(folder, head, True, [])
+def tidy(folder: str, loaded: Loaded) -> None:
+    """Leave a session at rest in which nothing happened since its head: what earlier folds kept goes.
 
-
-def _clean(folder: str, head: Head, at_rest: bool, gone_blobs: list[str]) -> None:
-    """Remove what the new head no longer needs. What cannot be removed now is removed by a later fold."""
-    for name in _listed(folder):
-        first = names.parse_journal(name)
-        is_old = first is not None and first <= head.folded_seq
-        # A receipt is of a deletion that did not come about, or that was taken back.
-        is_stray = (name == names.RECEIPT and not head.deleted) or names.classify(
-            name, False, names.Place.SESSION
-        ) is _TEMPORARY
-        if is_old or is_stray:
-            remove_quietly(os.path.join(folder, name))
-    for kind, index in ((spool.INPUTS, head.inputs), (spool.WORK, head.work)):
-        _clean_spool(os.path.join(folder, kind.folder), index)
-    for ref in gone_blobs:
-        remove_quietly(os.path.join(folder, names.BLOBS, names.blob(ref)))
-    wanted = {names.node_file(ref.name) for ref in head.files}
-    where = os.path.join(folder, names.NODES)
-    for name in _listed(where):
-        path = os.path.join(where, name)
-        if name not in wanted and (at_rest or _is_old(path)):
-            remove_quietly(path)
-
-
-def _listed(folder: str) -> list[str]:
-    try:
-        return system.listdir(folder)
-    except (BackendError, FileNotFoundError):
-        return []
-
-
-def _clean_spool(where: str, index: SpoolIndex) -> None:
-    found = _listed(where)
-    live = frozenset(index.seqs()) if found else frozenset()
-    for name in found:
-        entry = names.parse_spool_entry(name)
-        if entry is not None and entry[0] not in live and entry[0] < index.next_seq:
-            remove_quietly(os.path.join(where, name))
-
-
-def _is_old(path: str) -> bool:
-    try:
-        return time.time() - system.stat(path).st_mtime > GRACE_S
-    except (BackendError, FileNotFoundError):
-        return False
+    Where the head cannot say so, everything stays for another time.
+    """
+    head, archive = loaded.head, loaded.archive
+    if head.kept_from:
+        try:
+            loaded.head = write_head(folder, rested(head), loaded.unknown, before=head)
+            loaded.pin_head(folder)
+        except (BackendError, FileNotFoundError, FileExistsError):
+            return
+    superseded.clean(folder, head, loaded.head, superseded.still_dropped(folder, archive, head.dropped_blobs))

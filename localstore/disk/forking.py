@@ -16,7 +16,7 @@ from ..machine.state import SessionState
 from . import names
 from .files import seal
 from .fold import META_KIND
-from .head import NodeFileRef, head_of, seal_head
+from .head import NodeFileRef, head_of, place_of, seal_head
 from .loading import Loaded
 from .nodefile import NodeFile, build_node_file
 from .system import system
@@ -55,6 +55,7 @@ def build_child(parent: str, loaded: Loaded, state: SessionState, building: str)
     head = replace(head, files=(*head.files, NodeFileRef(sha, len(content), last, last)))
     system.write_new(os.path.join(building, names.LOCK), b"", False)
     system.write_new(os.path.join(building, names.META), seal(META_KIND, state.meta), True)
+    head = replace(head, place=place_of(system.check_dir(building)))
     system.write_new(os.path.join(building, names.HEAD), seal_head(head, {}), True)
     system.flush_dir(building)
 

@@ -5,8 +5,9 @@ It names the node files and the live spool entries, so that what a crash left be
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import orjson
@@ -83,7 +84,13 @@ class BranchRef:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The fields of `head.json`. `folded_seq` and `folded_sum` are the last journal record in it."""
+    """The fields of `head.json`. `folded_seq` and `folded_sum` are the last journal record in it.
+
+    `place` tells the folder that `head.json` was written into; the copies of a head have none. A head that was not
+    left at rest has a `kept_from`: from the head that ends before this record on, whatever a head relied on was still
+    there when this one was written. `dropped_blobs` are values that are not stored any more, whose files are still
+    kept so.
+    """
 
     session_id: str
     incarnation: str
@@ -122,10 +129,23 @@ class Head:
     blob_bytes: int = 0
     spool_bytes: int = 0
     deleted: bool = False
+    place: str = ""
+    kept_from: int = 0
+    dropped_blobs: tuple[str, ...] = ()
 
 
 _FIELDS = tuple(item.name for item in fields(Head))
 _COUNTS = tuple(item.name for item in fields(Head) if item.type == "int")
+
+
+def place_of(folder: os.stat_result) -> str:
+    """What tells a folder from its copies: it stays the same when it is renamed, or anything above it."""
+    return f"{folder.st_dev:x}-{folder.st_ino:x}"
+
+
+def at_rest(head: Head) -> Head:
+    """The head as it is where nothing is kept beside what it relies on, and nobody can tell where that is."""
+    return replace(head, place="", kept_from=0, dropped_blobs=())
 
 
 def seal_head(head: Head, unknown: dict[str, Any]) -> bytes:
@@ -152,6 +172,9 @@ def load_head(found: object) -> Head:
         # The copy of a head in a node file does not know the name of that file.
         if ref.name and not names.is_sha256(ref.name):
             raise Malformed(f"{ref.name!r:.80} is no node file's name")
+    for name in head.dropped_blobs:
+        if not names.is_sha256(name):
+            raise Malformed(f"{name!r:.80} is no blob's name")
     for index in (head.inputs, head.work):
         _check_ranges(index)
     return head

@@ -22,15 +22,22 @@ from .system import system
 
 def newest_head_copy(folder: str) -> Head | None:
     """The newest copy of the head by which nothing that is there would be overlooked."""
-    where = os.path.join(folder, names.NODES)
-    copies = [*_in_node_files(where), *_in_journals(folder)]
-    reached = _Journals(folder)
+    reached = Journals(folder)
+    return next((head for head in head_copies(folder) if has_files(folder, head) and reached.continue_from(head)), None)
+
+
+def head_copies(folder: str) -> list[Head]:
+    """Every copy of a head of the session in `folder`, the newest first."""
+    copies = [*_in_node_files(os.path.join(folder, names.NODES)), *_in_journals(folder)]
     # The files that a forked session shares hold copies of its parent's head.
     copies = [head for head in copies if names.belongs_to(os.path.basename(folder), head.session_id)]
-    for head in sorted(copies, key=lambda head: -head.generation):
-        if all(_is_there(where, ref) for ref in head.files) and reached.continue_from(head):
-            return head
-    return None
+    return sorted(copies, key=lambda head: -head.generation)
+
+
+def has_files(folder: str, head: Head) -> bool:
+    """Whether each node file of the head is there, as long as it should be."""
+    where = os.path.join(folder, names.NODES)
+    return all(_is_there(where, ref) for ref in head.files)
 
 
 def _in_node_files(where: str) -> Iterator[Head]:
@@ -70,12 +77,17 @@ def journals(folder: str) -> list[tuple[int, str]]:
     return sorted((first, path) for first, path in found if first is not None)
 
 
-class _Journals:
+class Journals:
     """How far the journals of a session go."""
 
     def __init__(self, folder: str) -> None:
         self._found = journals(folder)
         self._last: dict[str, int] = {}
+
+    def reach(self, head: Head) -> int:
+        """The last record that a session with this head sees, in it or in the journal that continues it."""
+        path = next((path for first, path in self._found if first == head.folded_seq + 1), None)
+        return head.folded_seq if path is None else max(head.folded_seq, self._last_of(path))
 
     def continue_from(self, head: Head) -> bool:
         """Whether a session with this head sees everything that is in the journals."""

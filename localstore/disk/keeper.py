@@ -168,6 +168,7 @@ class FileKeeper:
             report = upkeep.vacuum_report(loaded.state)
             if not upkeep.has_waste(loaded.state, loaded.archive):
                 self._fold(loaded, at_rest=False)
+                self._flush_all(loaded)
                 return report
             facts = upkeep.vacuumed(loaded.state, loaded.archive)
             upkeep.note_vacuumed(loaded.state)
@@ -353,8 +354,15 @@ class FileKeeper:
             except CorruptRecord:
                 # What looks damaged from where it was read so far may be proven from the start.
                 self._unload()
-                return self._load(write=write)
-        return loaded
+                loaded = self._load(write=write)
+        return self._settled(loaded) if write and loaded.copied else loaded
+
+    def _settled(self, loaded: Loaded) -> Loaded:
+        """Fold a copy that is written to for the first time: what it holds beside its own is not looked at again."""
+        if loaded.journal is not None and loaded.journal.torn:
+            quarantine_tail(self.folder, loaded.journal)
+        self._fold_now(loaded, at_rest=True)
+        return self._current(write=True)
 
     def _is_same(self, loaded: Loaded) -> bool:
         try:
@@ -501,7 +509,7 @@ class FileKeeper:
         if loaded.journal is not None or loaded.healed is not None or loaded.bad_entries or loaded.fold_due:
             self._fold_now(loaded, at_rest=at_rest)
         elif at_rest:
-            tidy(self.folder, loaded.head)
+            tidy(self.folder, loaded)
 
     def _fold_now(self, loaded: Loaded, *, at_rest: bool, **kwargs: Any) -> None:
         settled = False

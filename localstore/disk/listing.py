@@ -13,7 +13,7 @@ from ..machine import reading
 from ..machine.encoding import KINDS, Malformed, load_one_of
 from . import names
 from .files import unseal
-from .head import KIND, MAX_HEAD, Head
+from .head import KIND, MAX_HEAD, Head, place_of
 from .loading import Loaded, head_path, load_session
 from .system import system
 
@@ -27,7 +27,7 @@ def summarize(folder: str, boot: str) -> SessionSummary | None:
     try:
         raw = system.read_file(head_path(folder), MAX_HEAD)
         fields = unseal(KIND, raw, folder)
-        if _is_at_rest(folder, fields):
+        if _says_it_all(folder, fields):
             return None if fields.get("deleted") else _from_head(fields, len(raw))
     except (FileNotFoundError, CorruptRecord, Malformed, KeyError, TypeError):
         pass  # what is missing or damaged is looked into by the way that heals and reports
@@ -51,9 +51,14 @@ def _replayed(folder: str, boot: str) -> SessionSummary:
         loaded.close()
 
 
-def _is_at_rest(folder: str, fields: dict[str, Any]) -> bool:
-    """Whether nothing happened since the head: no journal continues it, and none lies beyond it."""
-    return not any(names.parse_journal(name) is not None for name in system.listed(folder))
+def _says_it_all(folder: str, fields: dict[str, Any]) -> bool:
+    """Whether nothing happened since the head, and it is the head to go by, as it may not be in a copy."""
+    journals = [first for first in map(names.parse_journal, system.listed(folder)) if first is not None]
+    if any(first > fields["folded_seq"] for first in journals):
+        return False
+    place = fields.get("place")
+    # A session that is at rest keeps no journal: wherever it is, its head is the right one.
+    return not (place and (journals or fields.get("kept_from"))) or place == place_of(system.check_dir(folder))
 
 
 def _from_head(fields: dict[str, Any], head_bytes: int) -> SessionSummary:

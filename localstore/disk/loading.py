@@ -13,9 +13,9 @@ from ..machine.apply import apply_record
 from ..machine.encoding import Malformed, dump
 from ..machine.facts import Recent
 from ..machine.state import SessionState
-from . import names, spool
+from . import copies, names, spool
 from .archive import FileArchive
-from .head import MAX_HEAD, Head, state_of, unseal_head
+from .head import MAX_HEAD, Head, place_of, state_of, unseal_head
 from .healing import newest_head_copy
 from .journal import Header, Journal, header_line, open_journal
 from .system import system
@@ -29,18 +29,22 @@ class Loaded:
 
     `pin` is a descriptor on the `head.json` it was loaded from: while it is open, a path with the same inode is the
     same file. `healed` says that the head was taken from its copy, since `head.json` is missing or damaged; `fold_due`
-    that the head names what was set aside; `named` that the name of `head.json` is known to be on the disk.
+    that the head names what was set aside; `named` that the name of `head.json` is known to be on the disk. `copied`
+    says that the folder is a copy that was made while the session was in use, and `newest` is the latest generation of
+    a head in it.
     """
 
     __slots__ = (
         "archive",
         "bad_entries",
+        "copied",
         "fold_due",
         "head",
         "healed",
         "identity",
         "journal",
         "named",
+        "newest",
         "pin",
         "state",
         "unknown",
@@ -55,6 +59,8 @@ class Loaded:
         self.bad_entries: list[spool.BadEntry] = []
         self.fold_due = False
         self.healed: StoreError | None = None
+        self.copied = False
+        self.newest = 0
         self.named = False
         self.pin = -1
         self.identity: tuple[int, ...] = ()
@@ -91,6 +97,7 @@ class Loaded:
         self.bad_entries = []
         self.fold_due = False
         self.healed = None
+        self.copied = False
         self.named = True
         self.state.damaged_inputs = self.state.damaged_work = None
         self.pin_head(folder)
@@ -175,7 +182,7 @@ def _require(folder: str, head: Head, session_id: str | None) -> None:
 def _load_head(folder: str, session_id: str | None, *, deleted: bool = False) -> Loaded:
     path = head_path(folder)
     try:
-        system.check_dir(folder)
+        where = system.check_dir(folder)
     except FileNotFoundError:
         raise SessionNotFound(session_id or folder) from None
     try:
@@ -187,7 +194,7 @@ def _load_head(folder: str, session_id: str | None, *, deleted: bool = False) ->
     try:
         try:
             head, unknown = unseal_head(_whole(pin, path), path)
-            loaded = Loaded(folder, head, unknown, FileArchive(folder))
+            loaded = _own_or_copied(folder, where, head, unknown)
         except CorruptRecord as error:
             loaded = _healed(folder, session_id, error, deleted=deleted)
         loaded.identity = identity_of(system.status(pin))
@@ -198,6 +205,16 @@ def _load_head(folder: str, session_id: str | None, *, deleted: bool = False) ->
         loaded.pin = pin
     else:
         system.let_go(pin)
+    return loaded
+
+
+def _own_or_copied(folder: str, where: os.stat_result, own: Head, unknown: dict[str, Any]) -> Loaded:
+    """The session by its head, or, where the folder is a copy, by the newest head that is whole in it."""
+    found = copies.look_over(folder, own) if own.place and own.place != place_of(where) else None
+    if found is None:
+        return Loaded(folder, own, unknown, FileArchive(folder))
+    loaded = Loaded(folder, found.head, unknown, FileArchive(folder))
+    loaded.copied, loaded.newest = True, found.newest
     return loaded
 
 
@@ -237,7 +254,8 @@ def _load_state(folder: str, loaded: Loaded, boot: str, *, write: bool, queues: 
         loaded.state = state_of(head)
     loaded.journal = attach_journal(folder, loaded, write=write)
     if loaded.journal is not None:
-        replay(loaded, loaded.journal.read_all(loaded.header(), boot))
+        read = copies.read_all if loaded.copied else Journal.read_all
+        replay(loaded, read(loaded.journal, loaded.header(), boot))
 
 
 def attach_journal(folder: str, loaded: Loaded, *, write: bool) -> Journal | None:

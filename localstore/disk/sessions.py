@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from .. import liveness
 from ..contract.archives import ArchiveInfo, BackupReport, OnConflict
@@ -36,7 +37,7 @@ from .attachments import FileAttachments
 from .files import seal
 from .fold import META_KIND
 from .forking import build_child
-from .head import Head, seal_head
+from .head import Head, place_of, seal_head
 from .housekeeping import Housekeeper
 from .journal import boot_tag
 from .keeper import FileKeeper
@@ -147,6 +148,7 @@ class FileSessions:
             system.write_new(os.path.join(building, names.LOCK), b"", False)
             # Flushed in any durability: a name without its content would be a damaged session.
             system.write_new(os.path.join(building, names.META), seal(META_KIND, meta), True)
+            head = replace(head, place=place_of(system.check_dir(building)))
             system.write_new(os.path.join(building, names.HEAD), seal_head(head, {}), True)
             system.flush_dir(building)
             self._publish(building, folder, flush=self._full)

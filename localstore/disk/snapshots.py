@@ -16,7 +16,7 @@ from ..machine.moment import Moment
 from . import names, spool
 from .files import seal
 from .fold import META_KIND
-from .head import seal_head
+from .head import at_rest, seal_head
 from .loading import Loaded
 from .system import system
 
@@ -77,7 +77,7 @@ def records_of(loaded: Loaded) -> dict[str, bytes]:
     """The session's files that are written anew at each fold, as they are now."""
     return {
         names.META: seal(META_KIND, loaded.head.meta),
-        names.HEAD: seal_head(loaded.head, loaded.unknown),
+        names.HEAD: seal_head(at_rest(loaded.head), loaded.unknown),
     }
 
 

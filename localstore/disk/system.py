@@ -300,6 +300,13 @@ class System:
         finally:
             self.let_go(source)
 
+    def touch(self, path: str) -> None:
+        """Sets the times of a file to now, its bytes untouched; where the system can, of a symlink itself."""
+        if os.utime in os.supports_follow_symlinks:
+            _changed("touch", path, lambda: os.utime(path, follow_symlinks=False))
+        else:
+            _changed("touch", path, lambda: os.utime(path))
+
     def unlink(self, path: str) -> None:
         """Removes a file or a symlink itself; `FileNotFoundError` if there is none."""
         _changed("remove", path, lambda: os.unlink(path))
@@ -323,11 +330,12 @@ class System:
             raise backend_error("make the folder", path, error) from error
         return True
 
-    def check_dir(self, path: str) -> None:
-        """Refuses what is not a real folder; `FileNotFoundError` if there is nothing."""
+    def check_dir(self, path: str) -> os.stat_result:
+        """Refuses what is not a real folder; `FileNotFoundError` if there is nothing. What it is, as `stat` says."""
         found = self.stat(path)
         if not stat.S_ISDIR(found.st_mode) or platforms.is_link(found):
             raise BackendError(f"refused: {path} must be a real folder, not a symbolic link or a file; move it away")
+        return found
 
     def restrict(self, path: str) -> None:
         """Leaves a file or folder to its owner alone: mode 0600 or 0700. A symlink is refused."""

@@ -231,7 +231,11 @@ class Trash:
                 system.rename_dir(source, doomed)
             except FileNotFoundError:
                 return False
-            self._flush_names()
+            try:
+                self._flush_names()
+            except BaseException:
+                system.rename_dir(doomed, source)
+                raise
         remove_tree_quietly(doomed)
         return True
 

@@ -21,6 +21,7 @@ def damaged(root):
             attachments = SessionScopedAttachmentStore(store.attachments, session)
             attachments.put(session_id.encode(), AttachmentCreateMeta("text/plain"))
             lease = session.try_claim_session_execution_lease(session_id, owner(), 60_000).acquired()
+            assert lease is not None
             session.commit_runtime_state(
                 append_commit(said("a", None, f"needle in {session_id}"), session_id=session_id)
                 .with_session_execution_lease(lease.fence())

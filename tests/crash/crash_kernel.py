@@ -44,7 +44,6 @@ _UNKNOWN: Final = frozenset(
         "setxattr",
         "removexattr",
         "fallocate",
-        "utime",
     }
 )
 _CREATES: Final = os.O_CREAT
@@ -313,6 +312,10 @@ class _Os:
     def chmod(self, path: str, mode: int) -> None:
         self._kernel.gate(Call("chmod", self._kernel.relative(path) or ""))
         os.chmod(path, mode)
+
+    def utime(self, path: str, *, follow_symlinks: bool = True) -> None:
+        self._kernel.gate(Call("utime", self._kernel.relative(path) or ""))
+        os.utime(path, follow_symlinks=follow_symlinks)
 
     def rmtree(self, path: str, *arguments: Any, **keywords: Any) -> None:
         """`shutil.rmtree`, entry by entry."""

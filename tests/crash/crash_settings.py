@@ -12,7 +12,18 @@ from pathlib import Path
 from unittest import mock
 
 from localstore import Durability, StoreError, local
-from localstore.disk import compaction, fold, housekeeping, journal, keeper, leftovers, names, sessions
+from localstore.disk import (
+    compaction,
+    fold,
+    forking,
+    housekeeping,
+    journal,
+    keeper,
+    leftovers,
+    names,
+    sessions,
+    superseded,
+)
 from localstore.disk.housekeeping import Housekeeper
 from tests.crash.crash_disk import Tree
 
@@ -26,7 +37,7 @@ class Setting:
     Attributes:
         fold_bytes: the size of a journal that is folded.
         ahead: how many zeros are written ahead in a journal.
-        grace_s: how long superseded node files stay.
+        grace_s: how long what is superseded stays.
         stale_s: how long what was never finished stays.
         fan_in: how many node files of a size are left before they are merged.
         at_once: whether views follow in the call itself, instead of a moment later.
@@ -78,7 +89,9 @@ class Setting:
             for module, name, value in (
                 (keeper, "FOLD_BYTES", self.fold_bytes),
                 (journal, "CHUNK", self.ahead),
-                (fold, "GRACE_S", self.grace_s),
+                (superseded, "GRACE_S", self.grace_s),
+                # Files of a crash are laid out elsewhere, and are to be taken for those that crashed.
+                *((module, "place_of", lambda folder: "") for module in (fold, forking, sessions)),
                 (leftovers, "STALE_S", self.stale_s),
                 (compaction, "FAN_IN", self.fan_in),
                 (housekeeping, "VIEW_DELAY_S", 0 if self.at_once else 1),

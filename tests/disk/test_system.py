@@ -627,6 +627,7 @@ REFUSALS = {
     "replace": ("os.replace", lambda path, fd: system.replace(path + ".tmp", path)),
     "rename_dir": ("os.rename", lambda path, fd: system.rename_dir(path + ".tmp", path + ".new")),
     "unlink": ("os.unlink", lambda path, fd: system.unlink(path)),
+    "touch": ("os.utime", lambda path, fd: system.touch(path)),
     "make_dir": ("os.mkdir", lambda path, fd: system.make_dir(path + ".dir")),
     "remove_tree": ("shutil.rmtree", lambda path, fd: system.remove_tree(os.path.dirname(path))),
     "flush_dir": ("os.open", lambda path, fd: system.flush_dir(path)),

@@ -39,7 +39,7 @@ from localstore.testing import (
     wake,
 )
 from localstore.testing.builders import command
-from tests.crash.crash_workload import dead_owner
+from localstore.testing.identities import dead_owner
 
 IDS = ("one", "Two: Ünïcode/..", "three")
 NODES = tuple(f"n{number}" for number in range(10))

@@ -35,10 +35,12 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 class Crew:
     """Workers, of which each that is killed is replaced."""
 
-    def __init__(self, root: Path, logs: Path, seed: int, count: int, *, upkeep: bool = True) -> None:
+    def __init__(
+        self, root: Path, logs: Path, seed: int, count: int, *, upkeep: bool = True, folds: bool = False
+    ) -> None:
         self.chance = random.Random(seed)
         self.kills = 0
-        self._root, self._logs, self._upkeep = root, logs, upkeep
+        self._root, self._logs, self._upkeep, self._folds = root, logs, upkeep, folds
         self._context = context()
         self._born = 0
         self._alive: list[tuple[BaseProcess, Path]] = []
@@ -49,8 +51,9 @@ class Crew:
         name = f"w{self._born}"
         durability = (Durability.PROCESS, Durability.FULL)[self._born % 2]
         log = self._logs / f"{name}.log"
-        arguments = (self._root, log, name, self.chance.randrange(1 << 32), durability, self._upkeep)
-        process = self._context.Process(target=work_until_killed, args=arguments)
+        arguments = (self._root, log, name, self.chance.randrange(1 << 32), durability)
+        kinds = (self._upkeep, self._folds)
+        process = self._context.Process(target=work_until_killed, args=(*arguments, *kinds))
         process.start()
         self._alive.append((process, log))
         self._born += 1

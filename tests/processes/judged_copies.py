@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.processes.judged_history import Line, judge_queue, read_store, what_was_told
+from localstore import JsonObject
+from tests.processes.judged_history import Kept, Line, judge_queue, read_store, what_was_told
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +18,15 @@ class Copy:
     ended: int
 
 
-def judge_copies(copies: list[Copy], root: Path, logs: dict[str, list[Line]]) -> None:
-    """Each is sound, and each session of it is as it was at some moment not before the copy began."""
+def judge_copies(
+    copies: list[Copy], last: dict[str, Kept], logs: dict[str, list[Line]]
+) -> list[list[tuple[str, JsonObject]]]:
+    """Each is sound, and each session of it is as it was at some moment not before the copy began; their nodes.
+
+    `last` is what the store has in the end.
+    """
     told = what_was_told(logs)
-    last = read_store(root, told)
+    nodes = []
     for copy in copies:
         found = read_store(copy.root, told)
         for session_id, here in told.items():
@@ -29,11 +35,13 @@ def judge_copies(copies: list[Copy], root: Path, logs: dict[str, list[Line]]) ->
                 assert not known, f"{copy.root} has no {session_id}"
                 continue
             kept = found[session_id]
+            nodes.append(kept.nodes)
             assert kept.nodes == last[session_id].nodes[: len(kept.nodes)]
             assert kept.revision == len(kept.nodes) >= max(known, default=0)
             for kind, waiting in (("input", kept.inputs), ("work", kept.work)):
                 here_then = _answered_before(here, kind, copy.begun)
                 judge_queue(kind, here_then, kept, waiting)
+    return nodes
 
 
 def _answered_before(told, kind: str, at: int):

@@ -13,6 +13,7 @@ from typing import Any
 from localstore import (
     Durability,
     HeadRevisionConflict,
+    HydratedSessionCheckpoint,
     LeaseBusy,
     LeaseOwnerIdentity,
     LocalStore,
@@ -176,6 +177,9 @@ class Worker:
         assert lease is not None
         self._commit(session, lease, None, None, release=False)
 
+    def _checkpoint_of(self, mark: str) -> HydratedSessionCheckpoint:
+        return HydratedSessionCheckpoint()
+
     def _commit(
         self,
         session: SessionStore,
@@ -196,6 +200,7 @@ class Worker:
             session_id=session.session_id,
             expected_head_revision=revision,
             session_execution_lease=lease.fence(),
+            checkpoint=self._checkpoint_of(mark),
         )
         commit = commit if inputs is None else commit.completing_turn_input_claim(inputs)
         commit = commit if work is None else commit.completing_queue_claim(work)
@@ -207,12 +212,31 @@ class Worker:
         self.log.say("has commit", session=session.session_id, id=mark, revision=result.head_revision)
 
 
+class FoldingWorker(Worker):
+    """A worker that folds all the time, and whose checkpoints are too large for a line."""
+
+    def act(self) -> None:
+        super().act()
+        if self._chance.randrange(3):
+            return
+        session = self._handles[self._chance.choice(SESSIONS)]
+        fold = self._chance.choices((session.checkpoint, session.vacuum, session.gc_unreachable), (8, 1, 1))[0]
+        try:
+            fold()
+        except StoreError as error:
+            self.log.say("trouble", error=repr(error), cause=repr(error.__cause__))
+
+    def _checkpoint_of(self, mark: str) -> HydratedSessionCheckpoint:
+        return HydratedSessionCheckpoint(plugin_snapshot=mark * (20_000 // len(mark)))
+
+
 def work_until_killed(
-    root: Path, log_path: Path, name: str, seed: int, durability: Durability, upkeep: bool = True
+    root: Path, log_path: Path, name: str, seed: int, durability: Durability, upkeep: bool = True, folds: bool = False
 ) -> None:
-    """What a worker process runs. Without `upkeep` nothing is folded in it."""
+    """What a worker process runs. Without `upkeep` nothing is folded in it, with `folds` all the time."""
     log = Log(log_path)
-    worker = Worker(root, log, name, seed, durability, upkeep=upkeep)
+    kind = FoldingWorker if folds else Worker
+    worker = kind(root, log, name, seed, durability, upkeep=upkeep)
     while True:
         worker.act()
 

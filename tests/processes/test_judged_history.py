@@ -19,7 +19,7 @@ import pytest
 from localstore import LocalStore
 from tests.processes.crews import Crew, context
 from tests.processes.judged_copies import Copy, judge_copies
-from tests.processes.judged_history import Line, judge, read_logs
+from tests.processes.judged_history import Line, judge, read_logs, read_store, what_was_told
 from tests.processes.judged_worker import SESSIONS, work_for, work_on_both_sides_of_a_fork
 
 SECONDS = float(os.environ.get("LOCALSTORE_KILL_SECONDS", "15"))
@@ -70,7 +70,7 @@ def test_a_copy_between_folds_is_a_revision_that_existed(root: Path, logs: Path,
     crew.end()
     found = read_logs(logs)
     figures = judge(root, found)
-    judge_copies(copies, root, found)
+    judge_copies(copies, read_store(root, what_was_told(found)), found)
     tell(capsys, f"{COPIES} copies", figures)
 
 

@@ -10,18 +10,20 @@ import pytest
 
 from localstore.cli import ExitCode, main
 from localstore.disk import filesystems
-from localstore.testing.torture import probes, soak, torture
+from localstore.testing.torture import full_disk, livecopies, probes, soak, torture
 
 pytestmark = pytest.mark.race
+
+NAMES = ["flushes", "renames", "locks", "copies", "full disk", "kills"]
 
 
 def test_a_folder_that_keeps_its_promises_passes(tmp_path: Path) -> None:
     told: list[str] = []
     found = torture(tmp_path, seconds=3, tell=lambda name, _: told.append(name))
-    assert [trial.failures for trial in found.trials] == [()] * 4
+    assert [trial.failures for trial in found.trials] == [()] * len(NAMES)
     assert found.passed
-    assert told == [trial.name for trial in found.trials] == ["flushes", "renames", "locks", "kills"]
-    assert all(trial.count > 0 for trial in found.trials)
+    assert told == [trial.name for trial in found.trials] == NAMES
+    assert all(trial.count > 0 or trial.what.startswith("not tried: ") for trial in found.trials)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -31,7 +33,7 @@ def test_the_command_gives_a_certificate(tmp_path: Path, capsys: pytest.CaptureF
     assert certificate["record"] == "torture_certificate"
     assert certificate["passed"] is True
     assert certificate["folder"] == str(tmp_path)
-    assert [trial["name"] for trial in certificate["trials"]] == ["flushes", "renames", "locks", "kills"]
+    assert [trial["name"] for trial in certificate["trials"]] == NAMES
     assert main(["torture", str(tmp_path / "missing")]) == ExitCode.REFUSED
 
 
@@ -76,5 +78,43 @@ def test_locks_that_do_not_exclude_fail(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_answers_that_are_not_so_fail(tmp_path: Path) -> None:
     assert soak.kills(str(tmp_path), 1).failures == ()
-    failures = soak._judge(str(tmp_path / "store"), [("commit", "never", 1), ("input", "never", 0)])
+    failures = soak.judge(str(tmp_path / "store"), [("commit", "never", 1), ("input", "never", 0)])
     assert [failure.split()[0] for failure in failures] == ["commit", "input"]
+
+
+def test_copies_that_miss_something_fail(tmp_path: Path) -> None:
+    assert livecopies.copies(str(tmp_path), 1).failures == ()
+    copy = livecopies.Copy(str(tmp_path / "copy-0"), 2, 3)
+    nodes = livecopies._nodes(copy.root)
+    assert livecopies.judge(copy, [], nodes) == []
+    never = [livecopies.Answer("commit", "never", 1), livecopies.Answer("input", "never", 1)]
+    assert len(livecopies.judge(copy, never, nodes)) == 2
+    assert livecopies.judge(copy, [], ["another", *nodes]) == ["its history is not one that there was"]
+    next(tmp_path.joinpath("copy-0").rglob("*.jsonl")).unlink()
+    assert livecopies.judge(copy, [], nodes) != []
+
+
+def test_a_disk_that_is_full_at_times_loses_nothing(tmp_path: Path) -> None:
+    found = full_disk.full_disk(str(tmp_path), 2)
+    obstacle = full_disk._obstacle()
+    if obstacle:
+        assert found.what == f"not tried: {obstacle}"
+        return
+    assert found.failures == ()
+    assert found.count > 0
+    assert not os.path.ismount(tmp_path / "small")
+
+
+def test_where_a_disk_cannot_be_filled_the_certificate_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(full_disk, "_obstacle", lambda: "nobody may")
+    found = torture(tmp_path, seconds=0.5)
+    assert [trial.what for trial in found.trials if trial.name == "full disk"] == ["not tried: nobody may"]
+    assert found.passed
+
+
+def test_what_was_refused_and_is_there_fails(tmp_path: Path) -> None:
+    assert soak.kills(str(tmp_path), 1).failures == ()
+    (mark, *_) = [mark for kind, mark, _ in soak.answers_in(str(tmp_path / "logs"))[0] if kind == "commit"]
+    assert full_disk._not_there(str(tmp_path / "store"), [mark, "never"]) == [f"{mark} was refused, and is there"]

@@ -77,10 +77,10 @@ def _check_entry(look: Look, path: str, is_folder: bool, place: Place) -> EntryK
     if not is_folder and not Look.is_regular(path):
         look.error("wrong_type", path, f"it should be a regular file, and is {_type(path)}")
         return None
-    _check_mode(look, path, is_folder)
     if kind is EntryKind.TEMPORARY:
         look.info("leftover", path, "somebody is making it, or died doing so; nobody relies on it")
         return None
+    _check_mode(look, path, is_folder)
     return kind
 
 

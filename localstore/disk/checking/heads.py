@@ -9,9 +9,10 @@ from ...contract.errors import CorruptRecord, RecordSchemaVersionError
 from ...contract.sessions import SessionMeta
 from ...machine.state import HeldLease, SessionState
 from .. import names
+from ..copies import is_elsewhere, look_over
 from ..files import read_sealed
 from ..fold import META_KIND
-from ..head import KIND, MAX_HEAD, Head, unseal_head
+from ..head import KIND, MAX_HEAD, Head, at_rest, unseal_head
 from ..healing import newest_head_copy
 from ..views import LEASE_KIND
 from .findings import Severity
@@ -61,6 +62,22 @@ def _check_ending(look: Look, path: str, raw: bytes, *, is_view: bool = False) -
         look.note(severity, "damaged_ending", path, "its line end is damaged, or something was added", offset=end)
 
 
+def choose_head(look: Look, own: Head) -> Head:
+    """The head to go by, which in a copy may be another than that in its `head.json`."""
+    look.elsewhere = is_elsewhere(look.folder, own)
+    try:
+        found = look_over(look.folder, own) if look.elsewhere else None
+    except CorruptRecord as error:
+        look.error("incomplete_copy", error.path, error.reason, "copy it again; or " + REPAIR)
+        return own
+    if found is None:
+        return own
+    look.copied = True
+    message = f"it was copied while it was in use; it is as it was after record {found.head.folded_seq}, or later"
+    look.info("live_copy", look.path(names.HEAD), message, "the first call that writes to it makes it one of its own")
+    return found.head
+
+
 def check_name(look: Look, head: Head) -> None:
     """The folder has the name of the session that the head says."""
     if not names.belongs_to(os.path.basename(look.folder), head.session_id):
@@ -83,7 +100,9 @@ def check_head_copies(look: Look, head: Head, copies: tuple[Head, ...]) -> None:
         return
     # Marks and rescues of the journal change the head without a fold.
     kept = {"generation": head.generation, "deleted": head.deleted, "blob_bytes": head.blob_bytes}
-    if replace(newest, **kept, incarnation=head.incarnation) != head:  # type: ignore[arg-type]
+    said = replace(newest, **kept, incarnation=head.incarnation)  # type: ignore[arg-type]
+    # What is kept beside goes when it is left at rest, and where it is no copy can know.
+    if at_rest(said) != at_rest(head):
         look.warning("head_copy_differs", path, "the copy of it in its newest node file says otherwise", REPAIR)
 
 
@@ -100,9 +119,9 @@ def check_meta(look: Look, head: Head, state: SessionState | None) -> None:
             look.warning("damaged_view", path, str(error), f"the head has it all: {REPAIR}")
             return
     if found is None and head.meta is not None:
-        look.warning("view_missing", path, "it is missing", f"the head has it all: {REPAIR}")
+        look.view("view_missing", path, "it is missing", f"the head has it all: {REPAIR}")
     elif found != head.meta and (state is None or found != state.meta):
-        look.warning("view_behind", path, "it does not say what the head says", f"the next fold writes it; or {REPAIR}")
+        look.view("view_behind", path, "it does not say what the head says", f"the next fold writes it; or {REPAIR}")
 
 
 def check_lease(look: Look, head: Head, state: SessionState | None) -> None:
@@ -123,8 +142,8 @@ def check_lease(look: Look, head: Head, state: SessionState | None) -> None:
         return
     if state is not None and found is not None and found.lease.fencing_token > state.lease_fencing:
         message = "it shows a lease that is later than the last one in the journal, whose end was lost"
-        look.warning("view_ahead", path, message, "a power cut may do that; tokens go on from far beyond it")
+        look.view("view_ahead", path, message, "a power cut may do that; tokens go on from far beyond it")
         return
-    is_live = state is not None and state.seq > head.folded_seq
+    is_live = look.elsewhere or (state is not None and state.seq > head.folded_seq)
     severity, remedy = (Severity.INFO, NONE) if is_live else (Severity.WARNING, f"the next fold writes it; or {REPAIR}")
     look.note(severity, "view_behind", path, "it does not show the lease that was granted last", remedy)

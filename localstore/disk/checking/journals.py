@@ -11,9 +11,10 @@ from ...contract.errors import BackendError, CorruptRecord, RecordSchemaVersionE
 from ...machine.apply import apply_record
 from ...machine.facts import Recent
 from ...machine.state import SessionState
+from ..copies import read_all as read_copied
 from ..head import Head
 from ..healing import journals
-from ..journal import KIND, MAX_JOURNAL, Header, open_journal, read_header, salvage_records
+from ..journal import KIND, MAX_JOURNAL, Header, Journal, open_journal, read_header, salvage_records
 from ..linescan import Finding as Stretch
 from .findings import Severity
 from .look import Look
@@ -35,7 +36,7 @@ def check_journals(look: Look, head: Head, state: SessionState, boot: str) -> Re
     replayed = Replayed(state, Recent())
     for first, path in journals(look.folder):
         if first <= head.folded_seq:
-            look.info("leftover", path, "its records are in node files; the next fold removes it")
+            look.info("leftover", path, "its records are in node files; it stays a minute for readers and copies")
         elif first == head.folded_seq + 1:
             _check_journal(look, head, path, replayed, boot)
         else:
@@ -59,11 +60,11 @@ def _check_journal(look: Look, head: Head, path: str, replayed: Replayed, boot: 
     if journal is None:
         return  # a fold removed it meanwhile
     try:
-        for record in journal.read_all(header, boot):
+        read = read_copied if look.copied else Journal.read_all
+        for record in read(journal, header, boot):
             apply_record(replayed.state, replayed.recent, record.seq, record.at_ms, record.events)
         torn, unended = journal.torn, journal.unended
         offset = journal.offset
-        cut_from = journal.flushed_seq + 1 if journal.boot != boot else None
     except RecordSchemaVersionError as error:
         replayed.intact = False
         look.version_error(path, error, raw.partition(b"\n")[0], KIND)
@@ -79,7 +80,7 @@ def _check_journal(look: Look, head: Head, path: str, replayed: Replayed, boot: 
         look.note(Severity.INFO, "torn_write", path, message, "the next call sets them aside", offset=offset)
     if unended:
         _check_last_ending(look, path, raw[offset - 1 : offset], offset - 1)
-    _check_separators(look, path, raw[: offset - unended], cut_from)
+    _check_separators(look, path, raw[: offset - unended], boot)
 
 
 def _check_last_ending(look: Look, path: str, found: bytes, offset: int) -> None:
@@ -92,19 +93,22 @@ def _check_last_ending(look: Look, path: str, found: bytes, offset: int) -> None
     look.note(Severity.INFO, "torn_write", path, message, "the next call writes it", offset=offset)
 
 
-def _check_separators(look: Look, path: str, raw: bytes, cut_from: int | None) -> None:
+def _check_separators(look: Look, path: str, raw: bytes, boot: str) -> None:
     """Header and line ends are whole. Where they are not, the chain proves the records all the same.
 
-    From record `cut_from` on a power cut, where there was one, may have lost any part of a write.
+    Of what an earlier boot than `boot` wrote and was not known to be flushed, a power cut may have lost any part.
     """
     try:
         has_header = not raw or read_header(raw, path) is not None
     except (CorruptRecord, RecordSchemaVersionError):
         has_header = False
     records, stretches = salvage_records(raw, path)
+    earlier = [record for _, record in records if record.boot != boot]
+    flushed = max((record.flushed for record in earlier), default=0)
+    lost = range(flushed + 1, earlier[-1].seq + 1) if earlier else range(0)
 
     def note(kind: str, what: str, seq: int, offset: int) -> None:
-        severity = Severity.ERROR if cut_from is None or seq < cut_from else Severity.WARNING
+        severity = Severity.WARNING if seq in lost else Severity.ERROR
         look.note(severity, kind, path, what, offset=offset)
 
     if not has_header:

@@ -25,6 +25,8 @@ class Look:
         checked: how much was looked at.
         complete: whether everything could be looked at.
         session_id: goes into the findings.
+        elsewhere: whether the folder is a copy, whose views may be of other moments than its head.
+        copied: whether the copy was made while the session was in use.
     """
 
     def __init__(self, root: str, folder: str) -> None:
@@ -34,6 +36,8 @@ class Look:
         self.checked = Checked()
         self.complete = True
         self.session_id: str | None = None
+        self.elsewhere = False
+        self.copied = False
 
     def path(self, *parts: str) -> str:
         """A path in the folder."""
@@ -61,6 +65,13 @@ class Look:
     def warning(self, kind: str, path: str, message: str, remedy: str) -> None:
         """Take down a warning."""
         self.note(Severity.WARNING, kind, path, message, remedy)
+
+    def view(self, kind: str, path: str, message: str, remedy: str) -> None:
+        """Take down a view that is not what it should be. In a copy that is no trouble."""
+        if self.elsewhere:
+            self.info(kind, path, f"{message}; it was copied at another moment")
+        else:
+            self.warning(kind, path, message, remedy)
 
     def info(self, kind: str, path: str, message: str, remedy: str = NONE) -> None:
         """Take down what is no trouble."""

@@ -13,7 +13,7 @@ from ..names import Place
 from ..system import system
 from .entries import check_folder
 from .findings import Checked, Finding, Severity
-from .heads import check_head, check_head_copies, check_lease, check_meta, check_name
+from .heads import check_head, check_head_copies, check_lease, check_meta, check_name, choose_head
 from .journals import Replayed, check_journals
 from .look import Look
 from .nodefiles import NodeFiles, check_node_files
@@ -80,9 +80,10 @@ def _signature(folder: str) -> tuple[object, ...]:
 def check_session(look: Look, boot: str) -> dict[str, bool]:
     """Everything of one session; the ids of attachments that its rows name, and whether their bytes must be here."""
     check_folder(look, look.folder, Place.SESSION)
-    head, _ = check_head(look)
+    head, is_own = check_head(look)
     if head is None:
         return {}
+    head = choose_head(look, head) if is_own else head
     look.session_id = head.session_id
     check_name(look, head)
     files = check_node_files(look, head)

@@ -81,7 +81,7 @@ def _check_view(
 ) -> None:
     """A file of an entry that the head does not say is live."""
     if seq < index.next_seq:
-        look.info("leftover", path, "the entry is settled; the next fold removes its file")
+        look.info("leftover", path, "the entry is settled; its file stays a minute for readers and copies")
         return
     entry = None if live is None else live.get(seq)
     if entry is None:
@@ -91,12 +91,12 @@ def _check_view(
         found: Any = spool.load_entry(kind, path, seq)
         raw = look.read(path, spool.MAX_ENTRY) or b""
     except (CorruptRecord, RecordSchemaVersionError) as error:
-        look.warning("damaged_view", path, str(error), f"the journal has it all; the next fold writes it, or {REPAIR}")
+        look.view("damaged_view", path, str(error), f"the journal has it all; the next fold writes it, or {REPAIR}")
         return
     except BackendError:
         return
     if raw[raw.rfind(b"}") + 1 :] != b"\n":
-        look.warning("damaged_view", path, "its line end is damaged", f"the next fold writes it, or {REPAIR}")
+        look.view("damaged_view", path, "its line end is damaged", f"the next fold writes it, or {REPAIR}")
     elif _content(found) != _content(entry):
         look.info("view_behind", path, "the file is not what is in the journal, which counts; the next fold writes it")
 

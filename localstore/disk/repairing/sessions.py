@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 from ...contract.errors import BackendError, CorruptRecord, RecordSchemaVersionError
 from ...machine.apply import apply_record
@@ -14,6 +15,7 @@ from ...machine.facts import Fact, InputFact, TraceFact, ValueDroppedFact, Value
 from .. import names, spool
 from ..archive import FileArchive
 from ..checking.recount import Recount
+from ..copies import is_elsewhere, look_over
 from ..fold import fold, unfolded
 from ..head import MAX_HEAD, Head, state_of, unseal_head
 from ..healing import journals
@@ -100,7 +102,7 @@ class _Repair:
         except (CorruptRecord, RecordSchemaVersionError) as error:
             damage = error if isinstance(error, CorruptRecord) else CorruptRecord(path, str(error))
         else:
-            return Loaded(self._folder, head, unknown, FileArchive(self._folder))
+            return self._own_or_copied(head, unknown)
         found = head_left(self._folder, self._now_ms)
         if found is None:
             self._actions.note("left", path, "no copy of it is left, nor anything that says whose it is", lost=True)
@@ -110,6 +112,18 @@ class _Repair:
         loaded.healed = damage
         self._actions.session_id = head.session_id
         self._actions.note("head_made_good", path, f"{damage.reason}; it was made from {source}")
+        return loaded
+
+    def _own_or_copied(self, own: Head, unknown: dict[str, Any]) -> Loaded:
+        try:
+            found = look_over(self._folder, own) if is_elsewhere(self._folder, own) else None
+        except CorruptRecord as error:
+            self._actions.note("incomplete_copy", error.path, f"{error.reason}; what came later is lost", lost=True)
+            found = None
+        if found is None:
+            return Loaded(self._folder, own, unknown, FileArchive(self._folder))
+        loaded = Loaded(self._folder, found.head, unknown, FileArchive(self._folder))
+        loaded.copied, loaded.newest = True, found.newest
         return loaded
 
     def _load_spools(self, loaded: Loaded) -> None:

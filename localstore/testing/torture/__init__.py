@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ...disk.filesystems import file_system, synced_by
-from . import probes, soak
+from . import full_disk, livecopies, probes, soak
 
 __all__ = ["Certificate", "Trial", "torture"]
 
@@ -60,7 +60,9 @@ def torture(
         ("flushes", lambda: probes.flushes(base, share)),
         ("renames", lambda: probes.renames(base, share)),
         ("locks", lambda: probes.locks(base, share)),
-        ("kills", lambda: soak.kills(base, max(0.5, seconds - 3 * share))),
+        ("copies", lambda: livecopies.copies(base, 2 * share)),
+        (full_disk.NAME, lambda: full_disk.full_disk(base, share)),
+        ("kills", lambda: soak.kills(base, max(0.5, seconds - 6 * share))),
     )
     try:
         for name, trial in plan:

@@ -38,8 +38,8 @@ def kills(folder: str, seconds: float) -> Trial:
     finally:
         for process, _ in alive:
             end(process, kill=True)
-    answers = _answers(logs)
-    failures += _judge(root, answers)
+    answers, _ = answers_in(logs)
+    failures += judge(root, answers)
     return Trial("kills", count, f"{len(answers)} answers judged", tuple(failures))
 
 
@@ -64,18 +64,21 @@ def _killed(process: subprocess.Popen[bytes]) -> list[str]:
     return [] if ended is None else [f"a worker ended by itself with {ended}: its error is in the output above"]
 
 
-def _answers(logs: str) -> list[tuple[str, str, int]]:
-    """What was answered: commit or input, its id, and a commit's revision."""
-    found = []
+def answers_in(logs: str) -> tuple[list[tuple[str, str, int]], list[str]]:
+    """What was answered (commit or input, its id, and a commit's revision), and the ids of what was refused."""
+    found: list[tuple[str, str, int]] = []
+    refused: list[str] = []
     for name in sorted(os.listdir(logs)):
         with open(os.path.join(logs, name), encoding="ascii") as file:
             # A last line without an end was cut off by the kill.
             lines = [line.split() for line in file if line.endswith("\n")]
-        found += [(kind, mark, int(revision)) for kind, mark, revision, _ in lines]
-    return found
+        found += [(kind, mark, int(revision)) for kind, mark, revision, _ in lines if kind != "refused"]
+        refused += [mark for kind, mark, _, _ in lines if kind == "refused"]
+    return found, refused
 
 
-def _judge(root: str, answers: list[tuple[str, str, int]]) -> list[str]:
+def judge(root: str, answers: list[tuple[str, str, int]]) -> list[str]:
+    """What of it is not so, and what a check of the store finds."""
     with LocalStore(root) as store:
         session = store.create_session(SESSION)
         read = session.load_session(FullGraph())

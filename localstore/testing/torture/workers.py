@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 
 from ... import (
+    BackendError,
     HeadRevisionConflict,
+    HydratedSessionCheckpoint,
     LeaseBusy,
     LeaseOwnerIdentity,
     LocalStore,
@@ -20,6 +24,7 @@ from ..builders import append_commit, next_input, node
 
 SESSION = "torture"
 _TTL_MS = 60_000
+_PAUSE_S = 0.005
 
 
 def _say(text: str) -> None:
@@ -67,28 +72,62 @@ def hold(path: str) -> None:
 def work(root: str, log: str, name: str) -> None:
     """Commit and enqueue until killed, and log what was answered."""
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    store = LocalStore(root)
-    session = store.create_session(SESSION)
-    who = LeaseOwnerIdentity.local_process(name, "1")
+    session = LocalStore(root).create_session(SESSION)
     number = 0
     while True:
         number += 1
-        mark = f"{name}.{number}"
-        if number % 3 == 0:
-            session.enqueue_pending_turn_input(next_input(mark, session_id=SESSION, input_id=mark))
-            os.write(fd, f"input {mark} 0 {time.time_ns()}\n".encode())
-            continue
-        try:
-            revision = _commit(session, who, mark)
-        except (HeadRevisionConflict, SessionExecutionLeaseExpired):
-            continue
-        if revision:
-            os.write(fd, f"commit {mark} {revision} {time.time_ns()}\n".encode())
+        _log_answer(fd, session, name, number)
         if number % 50 == 0:
             session.vacuum()
 
 
-def _commit(session: SessionStore, who: LeaseOwnerIdentity, mark: str) -> int:
+def fold(root: str, log: str, name: str) -> None:
+    """As `work`, with values too large for a line, and folding again and again."""
+    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    session = LocalStore(root).create_session(SESSION)
+    number = 0
+    while True:
+        number += 1
+        _log_answer(fd, session, name, number, large=20_000)
+        if number % 50 == 0:
+            session.vacuum()
+        elif number % 4 == 0:
+            session.checkpoint()
+
+
+def fill(root: str, log: str, name: str) -> None:
+    """As `work`, on a disk that is full at times: log what was refused for that, and go on. Anything else ends it."""
+    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    session = LocalStore(root).create_session(SESSION)
+    pace = threading.Event()
+    number = 0
+    while True:
+        number += 1
+        try:
+            _log_answer(fd, session, name, number)
+        except BackendError as error:
+            if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.ENOSPC:
+                raise
+            os.write(fd, f"refused {name}.{number} 0 {time.time_ns()}\n".encode())
+            pace.wait(_PAUSE_S)
+
+
+def _log_answer(fd: int, session: SessionStore, name: str, number: int, large: int = 0) -> None:
+    """Commit, with a value of `large` bytes, or enqueue every third time, and log it once it was answered."""
+    mark = f"{name}.{number}"
+    if number % 3 == 0:
+        session.enqueue_pending_turn_input(next_input(mark, session_id=SESSION, input_id=mark))
+        os.write(fd, f"input {mark} 0 {time.time_ns()}\n".encode())
+        return
+    try:
+        revision = _commit(session, LeaseOwnerIdentity.local_process(name, "1"), mark, large)
+    except (HeadRevisionConflict, SessionExecutionLeaseExpired):
+        return
+    if revision:
+        os.write(fd, f"commit {mark} {revision} {time.time_ns()}\n".encode())
+
+
+def _commit(session: SessionStore, who: LeaseOwnerIdentity, mark: str, large: int) -> int:
     """Commit a node under the lease, taken over from the dead where it must be; 0 where somebody lives who has it."""
     outcome = session.try_claim_session_execution_lease(SESSION, who, _TTL_MS)
     if isinstance(outcome, LeaseBusy):
@@ -96,11 +135,20 @@ def _commit(session: SessionStore, who: LeaseOwnerIdentity, mark: str) -> int:
     lease = outcome.acquired()
     if lease is None:
         return 0
-    commit = append_commit(node(mark), session_id=SESSION).with_session_execution_lease(lease.fence())
+    value = HydratedSessionCheckpoint(plugin_snapshot=(mark * large)[:large]) if large else HydratedSessionCheckpoint()
+    commit = append_commit(node(mark), session_id=SESSION, checkpoint=value)
+    commit = commit.with_session_execution_lease(lease.fence())
     return session.commit_runtime_state(commit.releasing_session_execution_lease(lease.completion())).head_revision
 
 
-TASKS: dict[str, Callable[..., None]] = {"rename": rename, "count": count, "hold": hold, "work": work}
+TASKS: dict[str, Callable[..., None]] = {
+    "rename": rename,
+    "count": count,
+    "hold": hold,
+    "work": work,
+    "fold": fold,
+    "fill": fill,
+}
 
 
 def run() -> None:
