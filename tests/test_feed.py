@@ -22,6 +22,7 @@ from localstore import (
 )
 from localstore.machine import feed
 from localstore.store import Store
+from localstore.testing import wake
 
 K = ChangeKind
 
@@ -40,6 +41,15 @@ def say(session: SessionStore, text: str) -> str:
 
 def kinds(changes: tuple[Change, ...]) -> list[ChangeKind]:
     return [change.kind for change in changes]
+
+
+def test_tells_cancelled_work_from_completed(store: Store):
+    session = store.create_session("s")
+    batch = session.enqueue_queued_work(wake(session_id="s"))
+    start = session.changes().cursor
+    assert session.cancel_queued_work_batch("s", batch.batch_id) is not None
+    (change,) = session.changes(start).changes
+    assert (change.kind, change.ids) == (K.WORK_CANCELLED, (batch.batch_id,))
 
 
 def test_tells_each_change_once_and_in_order(store: Store):

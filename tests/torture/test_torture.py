@@ -82,6 +82,7 @@ def test_answers_that_are_not_so_fail(tmp_path: Path) -> None:
     assert [failure.split()[0] for failure in failures] == ["commit", "input"]
 
 
+@pytest.mark.damaged
 def test_copies_that_miss_something_fail(tmp_path: Path) -> None:
     assert livecopies.copies(str(tmp_path), 1).failures == ()
     copy = livecopies.Copy(str(tmp_path / "copy-0"), 2, 3)

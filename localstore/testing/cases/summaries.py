@@ -178,6 +178,12 @@ class TestSummary(Conformance):
         line = world.summary()
         assert (line.node_count, line.user_message_count, line.first_user_message) == (1, 1, "new")
 
+    def test_takes_the_new_text_of_a_replaced_message(self, world: World) -> None:
+        """A full replacement may keep the first message's id and change its text."""
+        world.append(said("a", None, "old"))
+        world.settle(replace_commit(said("a", None, "new")))
+        assert world.summary().first_user_message == "new"
+
     @pytest.mark.parametrize("shape", MESSAGES)
     def test_takes_the_text_of_a_user_message(self, world: World, shape: str) -> None:
         """A payload, or the message or event in it, whose role is user is a user message with this text."""
