@@ -194,9 +194,10 @@ def _load_head(folder: str, session_id: str | None, *, deleted: bool = False) ->
     try:
         try:
             head, unknown = unseal_head(_whole(pin, path), path)
-            loaded = _own_or_copied(folder, where, head, unknown)
         except CorruptRecord as error:
             loaded = _healed(folder, session_id, error, deleted=deleted)
+        else:
+            loaded = _own_or_copied(folder, where, head, unknown)
         loaded.identity = identity_of(system.status(pin))
     except BaseException:
         system.let_go(pin)
