@@ -25,7 +25,7 @@ def torture(
     seconds: Annotated[float, typer.Option(min=0.5, max=86_400, help="About how long to try.")] = 20.0,
     as_json: AsJson = False,
 ) -> None:
-    """Try a disk: flushes, renames, locks, copies, kills.
+    """Try a disk: flushes, renames, locks, copies, a full disk, kills.
 
     Works in a folder of its own in DIR, which is removed in the end; stores that are there are left alone. Processes
     write to a store, which is copied meanwhile; they are killed in mid-call, and what they were told is judged
