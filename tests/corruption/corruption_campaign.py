@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from tests.corruption.corruption_oracle import Mutant, Oracle
-from tests.corruption.corruption_sample import Sample
+from tests.corruption.corruption_sample import Sample, copied
 
 WORKERS = 2
 
@@ -23,7 +22,6 @@ def judge_all(sample: Sample, mutants: Sequence[Mutant]) -> list[str]:
 
 
 def _judge_some(sample: Sample, mutants: Sequence[Mutant], number: int) -> list[str]:
-    copy = Path(f"{sample.root}-{number}")
-    shutil.copytree(sample.root, copy)
+    copy = copied(sample.root, Path(f"{sample.root}-{number}"))
     oracle = Oracle(Sample(copy, sample.truths))
     return [problem for mutant in mutants for problem in oracle.judge(mutant)]

@@ -24,17 +24,18 @@ VERSION = b'"schema_version":1'
 
 
 class Mutant(NamedTuple):
-    """A file of which one byte is another, or (`byte` is `None`) which ends at `offset`."""
+    """A file of which the bits `flip` of one byte are others (0: it is NUL), or (`None`) which ends at `offset`."""
 
     path: str
     offset: int
-    byte: int | None
+    flip: int | None
 
     def of(self, raw: bytes) -> bytes:
         """The file's bytes."""
-        if self.byte is None:
+        if self.flip is None:
             return raw[: self.offset]
-        return raw[: self.offset] + bytes([self.byte]) + raw[self.offset + 1 :]
+        byte = raw[self.offset] ^ self.flip if self.flip else 0
+        return raw[: self.offset] + bytes([byte]) + raw[self.offset + 1 :]
 
 
 @dataclass
@@ -78,9 +79,8 @@ class Oracle:
         for offset in offsets:
             yield Mutant(path, offset, None)
             for pattern in patterns:
-                byte = 0 if pattern == 0 else raw[offset] ^ pattern
-                if byte != raw[offset]:
-                    yield Mutant(path, offset, byte)
+                if pattern or raw[offset]:
+                    yield Mutant(path, offset, pattern)
 
     def judge(self, mutant: Mutant) -> list[str]:
         """What is wrong with what the store and its check make of the mutant, which is put in place for it."""
@@ -128,10 +128,11 @@ class Oracle:
         """What may be seen of the mutant."""
         latest = self.sample.truths[-1]
         raw, name = self.raw[mutant.path], mutant.path.rpartition("/")[2]
-        if mutant.byte is not None and _is_other_version(mutant.of(raw)):
+        if mutant.flip is not None and _is_other_version(mutant.of(raw)):
             # Another format is refused, and nothing says that this one is not.
             reads = frozenset({"attachment"}) if "attachments/" in mutant.path else SESSION_READS | {"open"}
-            return Expected(latest, reads, fails_whole=name == "store.json")
+            folded = self._is_folded(mutant.path)
+            return Expected(latest, reads, undetectable=folded, fails_whole=name == "store.json")
         if mutant.path.startswith("attachments/"):
             return Expected(latest, frozenset({"attachment"}))
         if name.endswith(".jsonl"):
@@ -141,16 +142,15 @@ class Oracle:
         inside = mutant.path.split("/")
         by_folder = {"blobs": frozenset({"full", "path", "inputs"}), "inputs": {"inputs"}, "work": {"work"}}
         may_fail = frozenset(by_folder.get(inside[2], ())) if len(inside) > 3 else frozenset[str]()
-        if len(inside) > 3 and inside[2] in ("inputs", "work") and self._keeps_journals(mutant.path):
-            # The sample is a copy of a session in use: an older head and its journal say what such a file should.
-            return Expected(latest, may_fail, undetectable=True)
         if name == "head.json" and not self._has_copy():
             may_fail = SESSION_READS | {"open"}
         return Expected(latest, may_fail)
 
-    def _keeps_journals(self, path: str) -> bool:
-        folder = "/".join(path.split("/")[:2])
-        return any(other.startswith(folder + "/") and other.endswith(".journal") for other in self.raw)
+    def _is_folded(self, path: str) -> bool:
+        """Whether it is a journal that is only kept for copies under way: nobody reads it here."""
+        folder = path.rpartition("/")[0]
+        beside = [other for other in self.raw if other.endswith(".journal") and other.rpartition("/")[0] == folder]
+        return path.endswith(".journal") and path != max(beside)
 
     def _has_copy(self) -> bool:
         return any(path.endswith((".jsonl", ".journal")) for path in self.raw)
@@ -159,7 +159,7 @@ class Oracle:
         lines = self._lines[mutant.path]
         records = [line for line in lines if not line.kind.startswith("file.")]
         end_of_records = records[-1].end if records else 0
-        if mutant.byte is None:
+        if mutant.flip is None:
             lost = [line for line in records if line.end - 1 > mutant.offset]
             if not lost and mutant.offset >= lines[len(records)].end - 1:
                 return Expected(latest)
@@ -177,13 +177,10 @@ class Oracle:
         return Expected(latest, (GRAPH_READS - NODE_READS) | _reads_of(hit.node_ids))
 
     def _of_journal(self, mutant: Mutant) -> Expected:
-        folder = mutant.path.rpartition("/")[0]
-        beside = [path for path in self.raw if path.endswith(".journal") and path.rpartition("/")[0] == folder]
-        if mutant.path != max(beside):
-            # A journal that was folded is kept for copies under way alone: nobody reads it here.
+        if self._is_folded(mutant.path):
             return Expected(self.sample.truths[-1], undetectable=True)
         records = [line for line in self._lines[mutant.path] if line.kind == "record"]
-        if mutant.byte is None:
+        if mutant.flip is None:
             # A write that a crash cut short looks like this: what is whole counts, and nothing else.
             whole = sum(line.end - 1 <= mutant.offset for line in records)
             return Expected(self.sample.truths[whole], undetectable=True)

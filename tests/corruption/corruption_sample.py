@@ -27,6 +27,7 @@ from localstore import (
     TurnInput,
 )
 from localstore.disk import factlines, fold, housekeeping
+from localstore.disk.head import place_of, seal_head, unseal_head
 from localstore.testing import (
     SESSION,
     ManualClock,
@@ -116,6 +117,20 @@ class Sample:
     truths: list[Seen] = field(default_factory=list)
 
 
+def copied(source: Path, root: Path) -> Path:
+    """A copy of a store that is taken for the store itself, where a session in use is not looked over as a copy."""
+    shutil.copytree(source, root)
+    for path in root.glob("sessions/*/head.json"):
+        raw = path.read_bytes()
+        head, unknown = unseal_head(raw, str(path))
+        if head.place:
+            head = replace(head, place=place_of(path.parent.stat()))
+            path.write_bytes(seal_head(head, unknown))
+            # Mutants of one copy are mutants of each.
+            assert path.stat().st_size == len(raw)
+    return root
+
+
 def open_store(root: Path) -> LocalStore:
     return LocalStore(root, durability=Durability.PROCESS, clock=ManualClock())
 
@@ -139,7 +154,7 @@ def sample_live(root: Path) -> Sample:
         for step in _latest(session, fence):
             step()
             sample.truths.append(Seen(store))
-        shutil.copytree(store.root, root)
+        copied(store.root, root)
         return sample
 
 
@@ -157,7 +172,7 @@ def sample_fresh(root: Path) -> Sample:
         ):
             step()
             sample.truths.append(Seen(store))
-        shutil.copytree(store.root, root)
+        copied(store.root, root)
         return sample
 
 

@@ -35,7 +35,7 @@ def test_each_byte_flipped_and_cuts(name, tmp_path, capsys):
         for path, raw in oracle.raw.items()
         if path.endswith(endings)
         for mutant in oracle.mutants(path, range(len(raw)), (1,))
-        if mutant.byte is not None or mutant.offset % CUT_EVERY == first or mutant.offset >= len(raw) - 2
+        if mutant.flip is not None or mutant.offset % CUT_EVERY == first or mutant.offset >= len(raw) - 2
     ]
     problems = judge_all(sample, mutants)
     with capsys.disabled():

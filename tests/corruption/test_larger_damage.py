@@ -19,7 +19,7 @@ from localstore.disk import names
 from localstore.disk.check import check_store
 from localstore.disk.repair import repair_store
 from localstore.testing import SESSION, ManualClock, append_commit, next_input, node, owner, stamped, wake
-from tests.corruption.corruption_sample import HOUR, views_at_once
+from tests.corruption.corruption_sample import HOUR, copied, views_at_once
 
 FOLDS = 5
 TURNS = 8
@@ -49,7 +49,7 @@ def large(tmp_path_factory) -> Path:
             session.enqueue_queued_work(wake(f"work {fold}"))
             if fold < FOLDS:
                 session.checkpoint()
-        shutil.copytree(store.root, folder / "store")
+        copied(store.root, folder / "store")
     shutil.rmtree(folder / "source")
     return folder / "store"
 
@@ -80,7 +80,7 @@ def _campaign(large: Path, tmp_path: Path, seed: int, count: int, capsys: pytest
     truth = _Truth(large)
     for number in range(count):
         root = tmp_path / "mutant"
-        shutil.copytree(large, root)
+        copied(large, root)
         path, what = _damage(rng, root)
         told = f"seed {seed}, mutant {number}: {what} in {path.relative_to(root)}"
         truth.judge(root, path, told)
@@ -92,7 +92,7 @@ class _Truth:
 
     def __init__(self, root: Path) -> None:
         copy = root.with_name("truth")
-        shutil.copytree(root, copy)
+        copied(root, copy)
         with _open(copy) as store:
             session = _session(store)
             read = session.load_session(FullGraph())
