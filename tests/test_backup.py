@@ -11,6 +11,10 @@ from localstore.disk.check import check_store
 from localstore.disk.system import System, system
 from localstore.testing.builders import append_commit, next_input, node
 from localstore.testing.builders import owner as an_owner
+from tests.history.faults import FailsAt
+
+PICTURE = AttachmentCreateMeta("image/png", 1, 2, "p")
+MOST_CHANGES = 400
 
 
 def reached(store, session_id) -> Any:
@@ -46,10 +50,10 @@ def store(tmp_path):
             session = opened.create_session(name)
             commit(session, node("n1", payload={"text": "x" * 20_000}))
             session.enqueue_pending_turn_input(next_input(f"for {name}", session_id=name))
-        ref = opened.attachments.put(b"a picture", AttachmentCreateMeta("image/png", 1, 2, "p"))
+        ref = opened.attachments.put(b"a picture", PICTURE)
         reached(opened, "a").record_intent(AttachmentIntent(ref.id, "a", "file:///p.png", 5))
         reached(opened, "a").commit_refs("a", [ref.id])
-        opened.attachments.put(b"of nobody", AttachmentCreateMeta("image/png", 1, 2, "p"))
+        opened.attachments.put(b"of nobody", PICTURE)
         yield opened
 
 
@@ -107,6 +111,13 @@ class TestBackup:
         assert sound(place)
         store.close()
         assert contents(place) == contents(store.root)
+
+    def test_passes_over_rows_whose_bytes_are_elsewhere(self, store, place):
+        session = reached(store, "b")
+        session.record_intent(AttachmentIntent("no hash", "b", "https://example.org/p.png", 5))
+        session.commit_refs("b", ["no hash"])
+        assert store.backup(place).copied == ("a", "b", "c")
+        assert sound(place)
 
     def test_after_vacuum_and_gc(self, store, place):
         store.backup(place)
@@ -169,6 +180,31 @@ class TestBackup:
             assert reached(backup, "b").load_node("n2") is not None
 
     @pytest.mark.race
+    @pytest.mark.parametrize("dead", [False, True], ids=["refused", "killed"])
+    @pytest.mark.parametrize("again", [False, True], ids=["the first", "a later one"])
+    def test_that_fails_anywhere_is_finished_by_the_next(self, store, place, dead, again):
+        for number in range(MOST_CHANGES):
+            if again:
+                store.backup(place)
+                commit(reached(store, "a"), node(f"m{number}", payload={"text": "y" * 20_000}))
+            fault = FailsAt(number, dead=dead)
+            with system.installed(fault):
+                try:
+                    store.backup(place)
+                except BackendError:
+                    assert fault.failed is not None
+            if (place / "store.json").exists():
+                assert check_store(place).errors == ()
+            store.backup(place)
+            assert sound(place), check_store(place).findings
+            assert contents(place) == contents(store.root)
+            with LocalStore(place) as copy:
+                assert copy.attachments.get(store.attachments.put(b"a picture", PICTURE).id).meta == PICTURE
+            shutil.rmtree(place)
+            if fault.failed is None:
+                return
+        pytest.fail("it never ended")
+
     def test_under_load_is_of_moments_that_there_were(self, store, place):
         least = {}
         with under_load(store) as written:

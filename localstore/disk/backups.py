@@ -55,9 +55,27 @@ def _open_target(root: str, path: str) -> None:
     if os.path.lexists(os.path.join(path, names.STORE)):
         if _record(path).store_id != own.store_id:
             raise BackendError(f"{path} is a store of its own, not a backup of {root}; name another folder")
-    elif os.path.isdir(path) and system.listed(path):
+    elif os.path.isdir(path) and not _is_begun(path):
         raise BackendError(f"{path} has something else in it; name an empty folder, or one that is to be made")
     open_root(path, own)
+    # Whoever began it may have been cut off before its names were durable.
+    system.flush_dir(path)
+    try:
+        system.flush_dir(os.path.dirname(path))
+    except BackendError as error:
+        if not isinstance(error.__cause__, PermissionError):
+            raise  # but what it is in may be a folder that others own
+
+
+def _is_begun(path: str) -> bool:
+    """Whether nothing is in the folder but what a first backup has made of it when it is cut off."""
+    for name, is_folder in system.entries(path):
+        if is_folder and name in (names.SESSIONS, names.ATTACHMENTS):
+            if system.listed(os.path.join(path, name)):
+                return False
+        elif is_folder or names.classify(name, False, names.Place.ROOT) is not names.EntryKind.TEMPORARY:
+            return False
+    return True
 
 
 def _same_drive(here: str, there: str) -> bool:
@@ -94,6 +112,7 @@ class _Backup:
                 failure = failure or error
         trashed = self._trash_deleted()
         self._attachments()
+        self._settle()
         if failure is not None:
             raise failure
         return BackupReport(
@@ -161,6 +180,8 @@ class _Backup:
                 raise BackendError(f"{folder} was written to since it was backed up; make the backup in another folder")
             if there.head.generation == loaded.head.generation:
                 self._take_attachments(loaded, moment)
+                # Whoever made it so may have been cut off before it was durable.
+                system.flush_dir(folder)
                 self._unchanged.append(session_id)
                 return
             taken = self._take(source, loaded, folder, moment)
@@ -182,11 +203,12 @@ class _Backup:
             self._take_attachment(attachment_id)
 
     def _take_attachment(self, attachment_id: str) -> None:
+        """Take what is missing of it; what is said of the bytes is durable before they are there."""
         sources = snapshots.attachment_sources(self._from, attachment_id)
-        if not os.path.lexists(os.path.join(self._to, names.attachment_shard(attachment_id), attachment_id)):
-            if sources:
-                snapshots.take_parts(sources, self._to, self._copier)
-        elif sources:
+        missing = [each for each in sources if not os.path.lexists(os.path.join(self._to, *each.name.split("/")))]
+        for source in missing:
+            snapshots.take_parts([source], self._to, self._copier)
+        if sources and sources[0] not in missing:
             self._renew_label(sources[0])
 
     def _renew_label(self, source: snapshots.Source) -> None:
@@ -235,3 +257,13 @@ class _Backup:
                         self._take_attachment(name)
                     except FileNotFoundError:
                         continue  # it was swept meanwhile
+
+    def _settle(self) -> None:
+        """Make the names durable that a backup before this one may have left unflushed."""
+        for shard, is_folder in system.entries(self._to):
+            if is_folder:
+                system.flush_dir(os.path.join(self._to, shard))
+        system.flush_dir(self._to)
+        for folder in (names.SESSIONS, names.TRASH):
+            if os.path.lexists(os.path.join(self._path, folder)):
+                system.flush_dir(os.path.join(self._path, folder))
