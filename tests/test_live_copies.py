@@ -78,7 +78,8 @@ class Course:
     def moment(self) -> None:
         """Keep what the folder holds now."""
         kept = self.root.parent / f"moment-{len(self.moments)}"
-        shutil.copytree(self.root, kept)
+        # A merge goes on in a thread, and what it has in the making may be gone before the copying gets there.
+        shutil.copytree(self.root, kept, ignore=lambda _, found: filter(names.is_temporary, found))
         self.moments.append(kept)
         self.states.append(seen(self._session))
 

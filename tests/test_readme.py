@@ -340,9 +340,9 @@ def test_quarantine_receipt():
 
 
 def test_numbers_of_the_format():
-    from localstore.disk import compaction, factlines, keeper, leftovers
+    from localstore.disk import compaction, factlines, leftovers, openfolder
 
-    assert f"past {keeper.FOLD_BYTES // 1024**2} MB of journal" in TEXT
+    assert f"past {openfolder.FOLD_BYTES // 1024**2} MB of journal" in TEXT
     assert f"values from {factlines.LARGE_VALUE // 1024} KB on" in TEXT
     assert f"up to {compaction.MAX_FILE // 1024**2} MB" in TEXT
     assert leftovers.STALE_S == 60

@@ -18,9 +18,9 @@ from localstore.disk import (
     forking,
     housekeeping,
     journal,
-    keeper,
     leftovers,
     names,
+    openfolder,
     sessions,
     superseded,
 )
@@ -87,7 +87,7 @@ class Setting:
             stack.enter_context(mock.patch.object(Housekeeper, "later", later))
             stack.enter_context(mock.patch.object(Housekeeper, "stop", stop))
             for module, name, value in (
-                (keeper, "FOLD_BYTES", self.fold_bytes),
+                (openfolder, "FOLD_BYTES", self.fold_bytes),
                 (journal, "CHUNK", self.ahead),
                 (superseded, "GRACE_S", self.grace_s),
                 # Files of a crash are laid out elsewhere, and are to be taken for those that crashed.

@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 
 from localstore import AttachmentStore, Durability, InMemoryStore, LocalStore, SessionStore
-from localstore.disk import fold, keeper, platforms
+from localstore.disk import fold, keeper, openfolder, platforms
 from localstore.history import SessionHistory
 from localstore.memory import MemoryAttachments
 from localstore.store import Store
@@ -147,7 +147,7 @@ BROKEN = {
     "folders are not flushed": (platforms, "flush_all", lambda fd: None),
     "the folders of a first fold are not flushed": (fold, "_flush_first_names", lambda folder, old: None),
     "an answer is given from what is not flushed": (keeper.FileKeeper, "_acknowledge", lambda self, loaded: None),
-    "tokens that jump are not flushed": (keeper, "_renews_fencing", lambda *arguments: False),
+    "tokens that jump are not flushed": (openfolder, "_renews_fencing", lambda *arguments: False),
 }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from unittest import mock
 
 from localstore import LeaseOwnerIdentity, LocalStore, SessionStore, StoreError
-from localstore.disk import keeper
+from localstore.disk import openfolder
 from localstore.disk.system import System
 from localstore.testing import append_commit, next_input, node, owner
 
@@ -71,7 +71,7 @@ def stop_inside_a_call(root: Path, answer: Connection) -> None:
 
 def enqueue_impatiently(root: Path, answer: Connection, patience_s: float) -> None:
     """Enqueue with little patience for a lock that others hold, then again when told to."""
-    with mock.patch.object(keeper, "LOCK_DEADLINE_S", patience_s):
+    with mock.patch.object(openfolder, "LOCK_DEADLINE_S", patience_s):
         store = LocalStore(root)
         session = store.open_session(SESSION)
         assert session is not None
