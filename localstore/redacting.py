@@ -34,7 +34,7 @@ def redact(
         except InvalidArgument:
             raise
         except StoreError as error:
-            unreadable.append(UnreadableSession(session_id, "", str(error)))
+            unreadable.append(UnreadableSession(session_id, getattr(error, "path", ""), str(error)))
     ids = None if session_ids is None else frozenset(session_ids)
     for each in sessions.redact_trash(redactor, ids, apply=apply):
         if isinstance(each, SessionRedaction):

@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from localstore import (
@@ -175,6 +176,15 @@ class TestConflicts:
         store.export_session(SESSION, tmp_path / "s.tar")
         return tmp_path / "s.tar"
 
+    def test_a_session_in_which_nothing_happened_yet(self, store, other, tmp_path):
+        store.create_session("new")
+        store.export_session("new", tmp_path / "new.tar")
+        for _ in range(2):
+            assert other.import_session(tmp_path / "new.tar").session_id == "new"
+        commit(reached(other, "new"), node("n1"))
+        with pytest.raises(SessionExists):
+            other.import_session(tmp_path / "new.tar")
+
     def test_the_same_again_changes_nothing(self, other, archive):
         first = other.import_session(archive)
         commit(first, node("later", "n3"))
@@ -286,7 +296,10 @@ class TestRefusals:
         header = tarfile.TarInfo("manifest.json")
         header.size = len(raw)
         (tmp_path / "evil.tar").write_bytes(header.tobuf(tarfile.USTAR_FORMAT) + raw + bytes(-len(raw) % 512))
+        descriptors = getattr(psutil.Process(), "num_fds", int)
+        held = descriptors()
         self.refused(other, tmp_path / "evil.tar")
+        assert descriptors() == held
 
     def test_exports_over_what_exists_and_of_what_does_not(self, store, session, archive, tmp_path):
         before = archive.read_bytes()

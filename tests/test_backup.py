@@ -1,12 +1,21 @@
 """A backup of a live store, and what a plain copy of its folder is: a store, sound, of moments that there were."""
 
+import errno
+import os
 import shutil
 import threading
 from typing import Any
 
 import pytest
 
-from localstore import AttachmentCreateMeta, AttachmentIntent, BackendError, FullGraph, LocalStore
+from localstore import (
+    AttachmentCreateMeta,
+    AttachmentIntent,
+    BackendError,
+    CorruptRecord,
+    FullGraph,
+    LocalStore,
+)
 from localstore.disk.check import check_store
 from localstore.disk.system import System, system
 from localstore.testing.builders import append_commit, next_input, node
@@ -60,6 +69,10 @@ def store(tmp_path):
 @pytest.fixture
 def place(tmp_path):
     return tmp_path / "backup"
+
+
+def no_link(*_):
+    raise OSError(errno.EXDEV, "another disk")
 
 
 def sound(root):
@@ -182,7 +195,10 @@ class TestBackup:
     @pytest.mark.race
     @pytest.mark.parametrize("dead", [False, True], ids=["refused", "killed"])
     @pytest.mark.parametrize("again", [False, True], ids=["the first", "a later one"])
-    def test_that_fails_anywhere_is_finished_by_the_next(self, store, place, dead, again):
+    @pytest.mark.parametrize("links", [False, True], ids=["copies", "links"])
+    def test_that_fails_anywhere_is_finished_by_the_next(self, store, place, monkeypatch, dead, again, links):
+        if not links:
+            monkeypatch.setattr(os, "link", no_link)
         for number in range(MOST_CHANGES):
             if again:
                 store.backup(place)
@@ -204,6 +220,34 @@ class TestBackup:
             if fault.failed is None:
                 return
         pytest.fail("it never ended")
+
+    @pytest.mark.parametrize("folds", [1, 3])
+    def test_refuses_what_was_written_to_however_far_the_store_went_on(self, store, place, folds):
+        store.backup(place)
+        with LocalStore(place) as copy:
+            commit(reached(copy, "a"), node("theirs"))
+        for number in range(folds):
+            commit(reached(store, "a"), node(f"ours-{number}"))
+            reached(store, "a").checkpoint()
+        with pytest.raises(BackendError, match="was written to"):
+            store.backup(place)
+        with LocalStore(place) as copy:
+            assert reached(copy, "a").load_node("theirs") is not None
+
+    @pytest.mark.damaged
+    def test_goes_on_past_a_damaged_session_that_the_store_has_no_more(self, store, place):
+        store.backup(place)
+        store.delete_session("c")
+        (head,) = place.glob("sessions/c-*/head.json")
+        for path in (head, *head.parent.glob("nodes/*")):
+            path.write_bytes(b"?")
+        commit(reached(store, "a"), node("later"))
+        ref = store.attachments.put(b"a later picture", PICTURE)
+        with pytest.raises(CorruptRecord):
+            store.backup(place)
+        with LocalStore(place) as copy:
+            assert reached(copy, "a").load_node("later") is not None
+            assert copy.attachments.get(ref.id).data == b"a later picture"
 
     def test_under_load_is_of_moments_that_there_were(self, store, place):
         least = {}

@@ -517,3 +517,18 @@ def test_a_root_that_is_renamed_is_no_copy(course: Course, tmp_path: Path) -> No
         assert tree(tmp_path / "elsewhere") == held
     finally:
         (tmp_path / "elsewhere").rename(course.root)
+
+
+def test_a_handle_that_folded_what_others_wrote_leaves_the_session_at_rest(tmp_path: Path) -> None:
+    with LocalStore(tmp_path / "store") as other:
+        session = other.create_session(SESSION)
+        session.enqueue_pending_turn_input(next_input("a", session_id=SESSION))
+        with LocalStore(tmp_path / "store") as own:
+            reached(own).checkpoint()
+            assert journals_of(own.root)
+        assert journals_of(other.root) == []
+        session.enqueue_pending_turn_input(next_input("b", session_id=SESSION))
+        with LocalStore(tmp_path / "store") as own:
+            own.export_session(SESSION, tmp_path / "a.archive")
+        assert journals_of(other.root) == []
+        assert len(session.list_pending_turn_inputs(SESSION)) == 2

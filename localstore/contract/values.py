@@ -142,11 +142,8 @@ class _Held:
 
 
 class _HeldJson(_Held):
-    def __set__(self, record: Any, value: Any) -> None:
-        # Most of these fields are left at their default.
-        self.put(record, _NULL if value is None else encode_json(self.name, value))
-
     def hold(self, value: Any) -> bytes:
+        # Most of these fields are left at their default.
         return _NULL if value is None else encode_json(self.name, value)
 
     def give(self, held: bytes) -> Any:
@@ -158,9 +155,6 @@ class _HeldJson(_Held):
 
 
 class _HeldObject(_HeldJson):
-    def __set__(self, record: Any, value: Any) -> None:
-        self.put(record, self.hold(value))
-
     def hold(self, value: Any) -> bytes:
         encoded = encode_json(self.name, value)
         if encoded[:1] != b"{":

@@ -14,7 +14,7 @@ from hashlib import sha256
 from ..contract.errors import BackendError, CorruptRecord
 from ..contract.values import encoded
 from ..machine.encoding import KINDS
-from ..machine.facts import Fact, NodeFact, Recent, TombstoneFact, Unfolded, ValueFact
+from ..machine.facts import Fact, NodeFact, Recent, TombstoneFact, Unfolded, ValueDroppedFact, ValueFact
 from . import names
 from .factlines import CODES, decode_fact
 from .head import Head, NodeFileRef
@@ -41,7 +41,7 @@ class FileArchive:
         self._open: dict[str, NodeFile] = {}
         self._salvaged: dict[str, SalvagedFile] = {}
         self._hides_nodes: bool | None = None
-        self._probes: list[Probe[NodeFile]] = []
+        self._probes: list[Probe[NodeFileRef]] = []
         self._asks = 0
 
     @property
@@ -97,7 +97,8 @@ class FileArchive:
             return fact
         hashed = hash_key(key)
         try:
-            for file in self._asked(hashed):
+            for ref in self._asked(hashed):
+                file = self._file(ref)
                 for offset, _ in file.find(hashed):
                     found = decode_fact(file.line_at(offset), file.path, offset, self.read_blob)
                     if key in found.keys():  # noqa: SIM118 - a fact's keys, no mapping's
@@ -106,13 +107,17 @@ class FileArchive:
             return self._find_past_damage(key, hashed)
         return None
 
-    def _asked(self, hashed: int) -> list[NodeFile]:
-        """The files that may have a key of this hash, newest first."""
+    def _asked(self, hashed: int) -> list[NodeFileRef]:
+        """The files that may have a key of this hash, newest first. Opens none: the newest may have it."""
         self._asks += 1
         if self._asks > _PROBES_GO_STALE or len(self._probes) != len(self.refs):
-            self._probes = [self._file(ref).probe() for ref in reversed(self.refs)]
+            self._probes = [self._probe(ref) for ref in reversed(self.refs)]
             self._asks = 0
         return perhaps(self._probes, hashed)
+
+    def _probe(self, ref: NodeFileRef) -> Probe[NodeFileRef]:
+        file = self._open.get(ref.name)
+        return (None, 0, ref) if file is None else file.probe(ref)
 
     def has_value(self, ref: str) -> bool:
         key = f"v:{ref}"
@@ -120,8 +125,8 @@ class FileArchive:
             return isinstance(self.recent.by_key[key], ValueFact)
         hashed = hash_key(key)
         try:
-            for file in self._asked(hashed):
-                for _, kind in file.find(hashed):
+            for file_ref in self._asked(hashed):
+                for _, kind in self._file(file_ref).find(hashed):
                     # A ref is a SHA-256 itself, so that its key's hash stands for it.
                     return kind == _VALUE
         except CorruptRecord:
@@ -237,6 +242,14 @@ class FileArchive:
                     fact for at, fact in salvaged.facts() if at > done and (not kinds or isinstance(fact, kinds))
                 )
         yield from self.recent.facts(*kinds)
+
+    def blobs(self) -> list[str]:
+        """The large values that are stored in files of their own."""
+        found: dict[str, bool] = {}
+        for fact in self.facts(ValueFact, ValueDroppedFact):
+            if isinstance(fact, ValueFact | ValueDroppedFact):
+                found[fact.ref] = isinstance(fact, ValueFact) and fact.content is None
+        return [ref for ref, is_blob in found.items() if is_blob]
 
     def nodes_where(self, test: Callable[[bytes], bool]) -> Iterator[NodeFact]:
         for ref in self.refs:

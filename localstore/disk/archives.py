@@ -156,10 +156,10 @@ class ArchiveReader:
             raw, self._begin = self._whole(0, MANIFEST)
             self._manifest_sum = sha256(raw).hexdigest()
             self.manifest = read_sealed(Manifest, KIND, raw, path)
+            self._check_names()
         except BaseException:
             self.close()
             raise
-        self._check_names()
 
     def close(self) -> None:
         fd, self._fd = self._fd, -1

@@ -95,6 +95,7 @@ class _Backup:
         self._to = os.path.join(path, names.ATTACHMENTS)
         self._path = path
         self._copier = Copier()
+        self._seen: set[str] = set()
         self._copied: list[str] = []
         self._unchanged: list[str] = []
 
@@ -110,7 +111,8 @@ class _Backup:
                 continue  # it was deleted meanwhile
             except (BackendError, CorruptRecord) as error:
                 failure = failure or error
-        trashed = self._trash_deleted()
+        trashed, trouble = self._trash_deleted()
+        failure = failure or trouble
         self._attachments()
         self._settle()
         if failure is not None:
@@ -174,9 +176,9 @@ class _Backup:
             session_id = loaded.head.session_id
             there = load_head_only(folder, session_id)
             there.close()
-            if any(names.parse_journal(name) is not None for name in system.listdir(folder)) or (
-                there.head.generation > loaded.head.generation
-            ):
+            # The heads of a backup have no place, which every head that is written there by others has.
+            has_journal = any(names.parse_journal(name) is not None for name in system.listdir(folder))
+            if has_journal or there.head.place or there.head.generation > loaded.head.generation:
                 raise BackendError(f"{folder} was written to since it was backed up; make the backup in another folder")
             if there.head.generation == loaded.head.generation:
                 self._take_attachments(loaded, moment)
@@ -187,7 +189,7 @@ class _Backup:
             taken = self._take(source, loaded, folder, moment)
             write_whole(os.path.join(folder, names.META), snapshots.records_of(loaded)[names.META], flush=True)
             show_lease(folder, loaded.state.lease, flush=True)
-            clean(folder, there.head, write_head(folder, at_rest(loaded.head), loaded.unknown))
+            clean(folder, there.head, write_head(folder, at_rest(loaded.head), loaded.unknown, placed=False))
             self._remove_gone_blobs(folder, taken)
             self._copied.append(session_id)
         finally:
@@ -198,18 +200,16 @@ class _Backup:
         return snapshots.take_parts(snapshots.parts_of(source, loaded), folder, self._copier)
 
     def _take_attachments(self, loaded: Loaded, moment: Moment) -> None:
-        """Of what the session names; while its lock is held, no sweep can take these."""
+        """Of what the session names; while its lock is held, a sweep may put these aside, but not remove them."""
         for attachment_id in sorted(snapshots.named_attachments(loaded, moment)):
             self._take_attachment(attachment_id)
 
     def _take_attachment(self, attachment_id: str) -> None:
-        """Take what is missing of it; what is said of the bytes is durable before they are there."""
-        sources = snapshots.attachment_sources(self._from, attachment_id)
-        missing = [each for each in sources if not os.path.lexists(os.path.join(self._to, *each.name.split("/")))]
-        for source in missing:
-            snapshots.take_parts([source], self._to, self._copier)
-        if sources and sources[0] not in missing:
-            self._renew_label(sources[0])
+        """Take what is missing of it, once a run."""
+        if attachment_id not in self._seen:
+            for source in snapshots.take_attachment(self._from, attachment_id, self._to, self._copier)[:1]:
+                self._renew_label(source)
+            self._seen.add(attachment_id)
 
     def _renew_label(self, source: snapshots.Source) -> None:
         """Bytes never change; what is said of them beside does in a redaction."""
@@ -234,13 +234,21 @@ class _Backup:
                 if names.is_sha256(name) and f"{names.BLOBS}/{name}" not in taken:
                     remove_quietly(os.path.join(where, name))
 
-    def _trash_deleted(self) -> tuple[str, ...]:
-        """What was deleted goes to the backup's trash, and stays there until that is purged."""
-        there = [row.session_id for row in self._target.summaries()]
-        gone = sorted(filter(self._is_gone, there))
-        for session_id in gone:
-            self._target.remove(session_id)
-        return tuple(gone)
+    def _trash_deleted(self) -> tuple[tuple[str, ...], BackendError | CorruptRecord | None]:
+        """What was deleted goes to the backup's trash, and stays there until that is purged; what hindered it."""
+        found, unreadable = self._target.survey()
+        failure: BackendError | CorruptRecord | None = None
+        if unreadable:
+            failure = CorruptRecord(unreadable[0].path, unreadable[0].reason)
+        gone = []
+        for session_id in sorted(filter(self._is_gone, [row.session_id for row in found])):
+            try:
+                self._target.remove(session_id)
+            except (BackendError, CorruptRecord) as error:
+                failure = failure or error
+            else:
+                gone.append(session_id)
+        return tuple(gone), failure
 
     def _is_gone(self, session_id: str) -> bool:
         try:
@@ -253,10 +261,7 @@ class _Backup:
         for shard, is_folder in system.entries(self._from):
             for name in system.listdir(os.path.join(self._from, shard)) if is_folder else ():
                 if names.is_sha256(name):
-                    try:
-                        self._take_attachment(name)
-                    except FileNotFoundError:
-                        continue  # it was swept meanwhile
+                    self._take_attachment(name)
 
     def _settle(self) -> None:
         """Make the names durable that a backup before this one may have left unflushed."""

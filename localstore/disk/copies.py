@@ -15,7 +15,6 @@ import os
 from typing import NamedTuple
 
 from ..contract.errors import BackendError, CorruptRecord, RecordSchemaVersionError
-from ..machine.facts import ValueDroppedFact, ValueFact
 from . import names, spool
 from .archive import FileArchive
 from .head import Head, place_of
@@ -34,9 +33,9 @@ class Found(NamedTuple):
     newest: int
 
 
-def is_elsewhere(folder: str, head: Head) -> bool:
-    """Whether the head was written into another folder than the one it is in."""
-    return bool(head.place) and head.place != place_of(system.check_dir(folder))
+def is_elsewhere(where: os.stat_result, head: Head) -> bool:
+    """Whether the head was written into another folder than the one it is in, of which `where` is the status."""
+    return bool(head.place) and head.place != place_of(where)
 
 
 def look_over(folder: str, own: Head) -> Found | None:
@@ -100,18 +99,15 @@ def _is_whole(folder: str, head: Head, journals: Journals) -> bool:
 def _has_blobs(folder: str, head: Head) -> bool:
     archive = FileArchive(folder)
     archive.rely_on(head)
-    stored: dict[str, bool] = {}
     try:
-        for fact in archive.facts(ValueFact, ValueDroppedFact):
-            if isinstance(fact, ValueFact | ValueDroppedFact):
-                stored[fact.ref] = isinstance(fact, ValueFact) and fact.content is None
+        stored = archive.blobs()
     finally:
         archive.close()
     try:
         there = frozenset(system.listdir(os.path.join(folder, names.BLOBS)))
     except FileNotFoundError:
         there = frozenset()
-    return there.issuperset(names.blob(ref) for ref, is_blob in stored.items() if is_blob)
+    return there.issuperset(map(names.blob, stored))
 
 
 def read_all(journal: Journal, header: Header, boot: str) -> list[Record]:

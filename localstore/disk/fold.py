@@ -32,7 +32,7 @@ from .head import (
 from .head import (
     at_rest as rested,
 )
-from .leftovers import remove_quietly
+from .leftovers import remove_quietly, size_of_file
 from .loading import Loaded, head_path
 from .nodefile import NodeLine, build_node_file
 from .quarantine import set_aside
@@ -83,7 +83,7 @@ def fold(
     dropped = superseded.still_dropped(
         folder, loaded.archive, dict.fromkeys([*old.dropped_blobs, *_dropped(loaded.archive.recent)])
     )
-    freed = sum(map(_size, superseded.blob_paths(folder, set(dropped) - set(old.dropped_blobs))))
+    freed = sum(map(size_of_file, superseded.blob_paths(folder, set(dropped) - set(old.dropped_blobs))))
     new = replace(new, blob_bytes=max(0, new.blob_bytes - freed))
     if not at_rest:
         kept_blobs = superseded.kept_blobs(folder, old, dropped)
@@ -124,12 +124,14 @@ def unfolded(recent: Recent) -> list[Fact]:
     return [*recent.log, feed.gathered(recent.records)]
 
 
-def write_head(folder: str, head: Head, unknown: dict[str, Any], before: Head | None = None) -> Head:
-    """Rename a flushed `head.json` over the old one, and make the name durable. The head, with its place.
+def write_head(
+    folder: str, head: Head, unknown: dict[str, Any], before: Head | None = None, *, placed: bool = True
+) -> Head:
+    """Rename a flushed `head.json` over the old one, and make the name durable. The head, with its place if `placed`.
 
     Where that fails at the last, the head `before` is put back, if it is given and can be.
     """
-    head = replace(head, place=place_of(system.check_dir(folder)))
+    head = replace(head, place=place_of(system.check_dir(folder)) if placed else "")
     with system.flushing_dir(folder) as flush:
         write_whole(head_path(folder), seal_head(head, unknown), flush=True)
         try:
@@ -194,7 +196,7 @@ def _remove_lost_views(where: str, own: set[str], next_seq: int) -> None:
 
 def _spool_gone(folder: str, kind: spool.SpoolKind[spool.E], old: SpoolIndex, new: SpoolIndex) -> int:
     """The size of the files of the entries that the old head has and the new one has not."""
-    return sum(map(_size, superseded.spool_paths(folder, kind, set(old.seqs()) - set(new.seqs()))))
+    return sum(map(size_of_file, superseded.spool_paths(folder, kind, set(old.seqs()) - set(new.seqs()))))
 
 
 def _write_node_files(folder: str, old: Head, new: Head, facts: Iterable[Fact]) -> Head:
@@ -235,13 +237,6 @@ def _portions(facts: Iterable[Fact], seq: int) -> Iterator[tuple[list[NodeLine],
 
 def _dropped(recent: Recent) -> Iterator[str]:
     return (fact.ref for fact in recent.by_key.values() if isinstance(fact, ValueDroppedFact))
-
-
-def _size(path: str) -> int:
-    try:
-        return system.stat(path).st_size
-    except FileNotFoundError:
-        return 0
 
 
 def _set_aside_damage(folder: str, loaded: Loaded) -> None:

@@ -21,7 +21,6 @@ from .loading import Loaded
 from .nodefile import NodeFile, build_node_file
 from .system import system
 
-_BLOB = names.EntryKind.BLOB
 _SMALL = 64 * 1024
 
 
@@ -37,7 +36,7 @@ def build_child(parent: str, loaded: Loaded, state: SessionState, building: str)
     for ref in shared:
         name = names.node_file(ref.name)
         _share(os.path.join(parent, names.NODES, name), os.path.join(nodes, name))
-    _share_blobs(os.path.join(parent, names.BLOBS), os.path.join(building, names.BLOBS))
+    _share_blobs(os.path.join(parent, names.BLOBS), os.path.join(building, names.BLOBS), loaded.archive.blobs())
     head = head_of(
         state,
         generation=1,
@@ -74,15 +73,10 @@ def _has_records(where: str, ref: NodeFileRef) -> bool:
         file.close()
 
 
-def _share_blobs(source: str, target: str) -> None:
-    try:
-        found = system.entries(source)
-    except FileNotFoundError:
-        return
-    blobs = [name for name, is_folder in found if names.classify(name, is_folder, names.Place.BLOBS) is _BLOB]
+def _share_blobs(source: str, target: str, blobs: list[str]) -> None:
     if blobs:
         system.make_dir(target)
-        for name in blobs:
+        for name in map(names.blob, blobs):
             _share(os.path.join(source, name), os.path.join(target, name))
         system.flush_dir(target)
 

@@ -116,7 +116,6 @@ class FileKeeper(OpenFolder):
                 return report
             facts = upkeep.vacuumed(loaded.state, loaded.archive)
             upkeep.note_vacuumed(loaded.state)
-            self._wrote = True  # a clean close removes the files that are superseded now
             self._fold_now(loaded, at_rest=False, facts=facts, kept=())
             return report
 

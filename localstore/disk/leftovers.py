@@ -27,10 +27,10 @@ def clear_leftovers(root: str) -> None:
             remove_tree_quietly(path)
 
 
-def is_stale(path: str) -> bool:
-    """Whether nothing happened to the file or folder for a while, and it is still there."""
+def is_stale(path: str, after_s: float = STALE_S) -> bool:
+    """Whether nothing happened to the file or folder for `after_s` seconds, and it is still there."""
     try:
-        return time.time() - system.stat(path).st_mtime > STALE_S
+        return time.time() - system.stat(path).st_mtime > after_s
     except (BackendError, FileNotFoundError):
         return False
 
@@ -49,6 +49,14 @@ def remove_tree_quietly(folder: str) -> None:
         system.remove_tree(folder)
     except BackendError:
         pass
+
+
+def size_of_file(path: str) -> int:
+    """The bytes of a file, 0 where there is none."""
+    try:
+        return system.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _unfinished(folder: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ from ..machine.facts import Recent
 from ..machine.state import SessionState
 from . import copies, names, spool
 from .archive import FileArchive
-from .head import MAX_HEAD, Head, place_of, state_of, unseal_head
+from .head import MAX_HEAD, Head, state_of, unseal_head
 from .healing import newest_head_copy
 from .journal import Header, Journal, header_line, open_journal
 from .system import system
@@ -197,7 +197,7 @@ def _load_head(folder: str, session_id: str | None, *, deleted: bool = False) ->
         except CorruptRecord as error:
             loaded = _healed(folder, session_id, error, deleted=deleted)
         else:
-            loaded = _own_or_copied(folder, where, head, unknown)
+            loaded = own_or_copied(folder, where, head, unknown)
         loaded.identity = identity_of(system.status(pin))
     except BaseException:
         system.let_go(pin)
@@ -209,9 +209,12 @@ def _load_head(folder: str, session_id: str | None, *, deleted: bool = False) ->
     return loaded
 
 
-def _own_or_copied(folder: str, where: os.stat_result, own: Head, unknown: dict[str, Any]) -> Loaded:
-    """The session by its head, or, where the folder is a copy, by the newest head that is whole in it."""
-    found = copies.look_over(folder, own) if own.place and own.place != place_of(where) else None
+def own_or_copied(folder: str, where: os.stat_result, own: Head, unknown: dict[str, Any]) -> Loaded:
+    """The session by its head, or, where the folder is a copy, by the newest head that is whole in it.
+
+    `where` is the folder's status. Raises `CorruptRecord` for a copy of which parts are gone.
+    """
+    found = copies.look_over(folder, own) if copies.is_elsewhere(where, own) else None
     if found is None:
         return Loaded(folder, own, unknown, FileArchive(folder))
     loaded = Loaded(folder, found.head, unknown, FileArchive(folder))

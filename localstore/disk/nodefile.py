@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
 
@@ -37,6 +37,8 @@ from .lines import BODY_AT, check_line
 from .linescan import MAX_LINE, Finding, body_of, checked_lines, intact_lines
 from .nodewriter import VERSION, NodeFileWriter, NodeLine, build_node_file
 from .system import system
+
+T = TypeVar("T")
 
 __all__ = [
     "MAX_LINE",
@@ -146,9 +148,9 @@ class NodeFile:
         """All lines found under the hash of this key, the latest first."""
         return [self.line_at(offset) for offset, _ in self._keys.find(keyindex.hash_key(key))]
 
-    def probe(self) -> keyindex.Probe[NodeFile]:
-        """What `keyindex.perhaps` needs of this file."""
-        return self._keys.probe(self)
+    def probe(self, owner: T) -> keyindex.Probe[T]:
+        """What `keyindex.perhaps` needs to say that this file, which is `owner` there, may have a key."""
+        return self._keys.probe(owner)
 
     def find(self, hashed: int) -> list[keyindex.Entry]:
         """Offset and kind of the lines under this `keyindex.hash_key`, the latest first; reads no line.

@@ -112,7 +112,7 @@ class OpenFolder:
             loaded = None
         if loaded is None or not self._is_same(loaded):
             self._unload()
-            loaded = self._load(write=write)
+            loaded = self._load()
         elif loaded.journal is None or loaded.journal.offset == 0:
             # At rest when it was loaded, or its journal had just been made.
             if loaded.journal is None:
@@ -127,7 +127,7 @@ class OpenFolder:
             except CorruptRecord:
                 # What looks damaged from where it was read so far may be proven from the start.
                 self._unload()
-                loaded = self._load(write=write)
+                loaded = self._load()
         return self._settled(loaded) if write and loaded.copied else loaded
 
     def _settled(self, loaded: Loaded) -> Loaded:
@@ -143,7 +143,7 @@ class OpenFolder:
         except FileNotFoundError:
             return False
 
-    def _load(self, *, write: bool) -> Loaded:
+    def _load(self) -> Loaded:
         self._opens()
         loaded = load_session(self.folder, self._session_id, self._boot(), write=True)
         try:
@@ -286,6 +286,8 @@ class OpenFolder:
 
     def _fold_now(self, loaded: Loaded, *, at_rest: bool, **kwargs: Any) -> None:
         settled = False
+        if not at_rest:
+            self._wrote = True  # a clean close removes what is superseded now
         try:
             if loaded.bad_entries:
                 set_aside_entries(self.folder, loaded)

@@ -30,19 +30,12 @@ _HOLDERS = (names.NODES, names.BLOBS, names.INPUTS, names.WORK, names.QUARANTINE
 
 
 @dataclass(frozen=True, slots=True)
-class MovedValue:
-    """The address of a value before and after."""
-
-    old: str
-    new: str
-
-
-@dataclass(frozen=True, slots=True)
 class RedactionReceipt:
     """What was redacted and when, without saying what it was.
 
     `pattern_hash` is PBKDF2-HMAC-SHA-256 of the pattern with `salt`, in hex: whoever knows the pattern can tell that it
-    was this one. `counts` are matches by kind. One that is not `done` was begun; whether it came about is told by
+    was this one. `counts` are matches by kind; addresses of what was redacted are not kept, since a short secret could
+    be guessed by them. One that is not `done` was begun; whether it came about is told by
     another redaction.
     """
 
@@ -52,7 +45,6 @@ class RedactionReceipt:
     rounds: int
     regex: bool
     counts: dict[str, int]
-    moved: tuple[MovedValue, ...] = ()
     left_count: int = 0
     done: bool = False
 
@@ -118,9 +110,8 @@ def _begin(folder: str, redaction: Redaction, redactor: Redactor, now_ms: int) -
     counts: dict[str, int] = {}
     for place in redaction.places:
         counts[place.kind.value] = counts.get(place.kind.value, 0) + place.count
-    moved = tuple(MovedValue(old, new) for old, new in redaction.refs.items())
     hashed = pbkdf2_hmac("sha256", redactor.pattern.encode(), salt, _ROUNDS).hex()
-    receipt = RedactionReceipt(now_ms, hashed, salt.hex(), _ROUNDS, redactor.regex, counts, moved, len(redaction.left))
+    receipt = RedactionReceipt(now_ms, hashed, salt.hex(), _ROUNDS, redactor.regex, counts, len(redaction.left))
     where = os.path.join(folder, names.REDACTIONS)
     if system.make_dir(where):
         system.flush_dir(folder)

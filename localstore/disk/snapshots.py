@@ -10,15 +10,18 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from ..contract.errors import BackendError
 from ..machine import attachments as rows
-from ..machine.facts import ValueDroppedFact, ValueFact
 from ..machine.moment import Moment
 from . import names, spool
 from .files import seal
 from .fold import META_KIND
 from .head import at_rest, seal_head
+from .leftovers import remove_quietly
 from .loading import Loaded
 from .system import system
+
+_TRIES = 8
 
 
 class Source(NamedTuple):
@@ -41,10 +44,19 @@ class Copier:
         self.copied_bytes = 0
 
     def take(self, source: str, target: str) -> bool:
-        """Make `target` a file with the bytes of `source`; whether it was not there yet."""
+        """Make `target` a file with the bytes of `source`, in one step; whether it was not there yet."""
         if os.path.lexists(target):
             return False
-        if system.share(source, target):
+        # A copy that is cut off must not be taken for a whole one the next time.
+        folder, name = os.path.split(target)
+        made = os.path.join(folder, names.temporary(name))
+        try:
+            is_link = system.share(source, made)
+            system.replace(made, target)
+        except BaseException:
+            remove_quietly(made)
+            raise
+        if is_link:
             self.linked += 1
         else:
             self.copied_bytes += system.stat(target).st_size
@@ -56,21 +68,12 @@ def parts_of(folder: str, loaded: Loaded) -> Iterator[Source]:
     for ref in loaded.head.files:
         name = f"{names.NODES}/{names.node_file(ref.name)}"
         yield Source(os.path.join(folder, name), name)
-    for sha in live_blobs(loaded):
+    for sha in loaded.archive.blobs():
         name = f"{names.BLOBS}/{names.blob(sha)}"
         yield Source(os.path.join(folder, name), name)
     inputs = (f"{names.INPUTS}/{spool.INPUTS.name(entry)}" for entry in loaded.state.inputs.values())
     work = (f"{names.WORK}/{spool.WORK.name(entry)}" for entry in loaded.state.work.values())
     yield from (Source(os.path.join(folder, name), name) for name in (*inputs, *work))
-
-
-def live_blobs(loaded: Loaded) -> list[str]:
-    """The large values that are stored, each a file."""
-    found: dict[str, bool] = {}
-    for fact in loaded.archive.facts(ValueFact, ValueDroppedFact):
-        if isinstance(fact, ValueFact | ValueDroppedFact):
-            found[fact.ref] = isinstance(fact, ValueFact) and fact.content is None
-    return [ref for ref, is_blob in found.items() if is_blob]
 
 
 def records_of(loaded: Loaded) -> dict[str, bytes]:
@@ -99,6 +102,25 @@ def attachment_sources(attachments: str, attachment_id: str) -> list[Source]:
             return []
         found.append(Source(place, f"{shard}/{name}"))
     return found
+
+
+def take_attachment(
+    attachments: str, attachment_id: str, target: str, copier: Copier, *, flush: bool = True
+) -> list[Source]:
+    """Take what `target` lacks of an attachment, of which all files are told; none where its bytes are not here.
+
+    What is said of the bytes is there before they are, and with `flush` durable before them.
+    """
+    for _ in range(_TRIES):
+        sources = attachment_sources(attachments, attachment_id)
+        try:
+            for source in sources:
+                if not os.path.lexists(os.path.join(target, *source.name.split("/"))):
+                    take_parts([source], target, copier, flush=flush)
+        except FileNotFoundError:
+            continue  # a sweep put it aside meanwhile, or back, or away
+        return sources
+    raise BackendError(f"attachment {attachment_id} in {attachments} is moved again and again; try again")
 
 
 def take_parts(sources: Iterable[Source], target: str, copier: Copier, *, flush: bool = True) -> set[str]:

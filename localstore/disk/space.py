@@ -11,6 +11,7 @@ import orjson
 from ..contract.errors import BackendError, CorruptRecord
 from . import names
 from .head import MAX_HEAD
+from .leftovers import size_of_file
 from .names import EntryKind, Place
 from .system import system
 
@@ -101,17 +102,17 @@ class _Measuring:
         for name, is_folder, status in _entries(self._root):
             if not (is_folder and name in {names.SESSIONS, names.TRASH, names.ATTACHMENTS}):
                 self.space.other_bytes += self._sum(os.path.join(self._root, name), is_folder, status)
-        self.space.other_bytes += _size(self._root)
+        self.space.other_bytes += size_of_file(self._root)
         self.space.session_bytes += self._sessions(names.SESSIONS)
         self.space.trash_bytes += self._sessions(names.TRASH)
         folder = os.path.join(self._root, names.ATTACHMENTS)
-        self.space.attachment_bytes += self._below(folder) + _size(folder)
+        self.space.attachment_bytes += self._below(folder) + size_of_file(folder)
         self._tell_shared()
 
     def _sessions(self, inside: str) -> int:
         where, is_trash = os.path.join(self._root, inside), inside == names.TRASH
         place, kind = (Place.TRASH, EntryKind.TRASHED) if is_trash else (Place.SESSIONS, EntryKind.SESSION)
-        total = _size(where)
+        total = size_of_file(where)
         for name, is_folder, status in _entries(where):
             path = os.path.join(where, name)
             if names.classify(name, is_folder, place) is kind:
@@ -124,7 +125,7 @@ class _Measuring:
 
     def _session(self, folder: str, session: SessionSpace) -> int:
         """Count a session; the bytes of it that were not counted before."""
-        session.kinds[FOLDERS] += _size(folder)
+        session.kinds[FOLDERS] += size_of_file(folder)
         fresh = session.kinds[FOLDERS]
         for path, is_folder, status in _walk(folder):
             kind = FOLDERS if is_folder else _kind(os.path.relpath(path, folder))
@@ -189,13 +190,6 @@ def _entries(folder: str) -> list[tuple[str, bool, os.stat_result]]:
     except FileNotFoundError:
         return found
     return found
-
-
-def _size(path: str) -> int:
-    try:
-        return system.stat(path).st_size
-    except FileNotFoundError:
-        return 0
 
 
 def id_said(folder: str) -> str | None:

@@ -116,5 +116,9 @@ def outside_sessions(root: str, redactor: Redactor, *, apply: bool) -> Iterator[
 def remove(folder: str, found: Iterator[Stray], redactor: Redactor) -> None:
     """Remove what is ours and unneeded, and of what was set aside that which has matches, as far as can be done."""
     for stray in list(found):
-        if stray.ours and (not stray.aside or any(matching(folder, iter((stray,)), redactor))):
+        if stray.ours and (not stray.aside or _has_match(folder, stray, redactor)):
             remove_quietly(stray.path)
+
+
+def _has_match(folder: str, stray: Stray, redactor: Redactor) -> bool:
+    return any(isinstance(place, RedactedPlace) for _, place in matching(folder, iter((stray,)), redactor))

@@ -9,13 +9,12 @@ its times, which are set to now when it is superseded. A session that is left at
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ..contract.errors import BackendError, CorruptRecord
 from . import names, spool
-from .leftovers import remove_quietly
+from .leftovers import is_stale, remove_quietly
 from .system import system
 
 if TYPE_CHECKING:
@@ -165,7 +164,4 @@ def _size(path: str) -> int:
 
 def is_old(path: str) -> bool:
     """Whether the file was superseded so long ago that nobody needs it any more."""
-    try:
-        return time.time() - system.stat(path).st_mtime > GRACE_S
-    except (BackendError, FileNotFoundError):
-        return False
+    return is_stale(path, GRACE_S)

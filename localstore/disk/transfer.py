@@ -84,12 +84,10 @@ def _stage(keeper: FileKeeper, attachments: str, staging: str, moment: Moment) -
         where = os.path.join(staging, names.ATTACHMENTS)
         count = 0
         for attachment_id in sorted(snapshots.named_attachments(loaded, moment)):
-            sources = snapshots.attachment_sources(attachments, attachment_id)
-            if sources:
-                system.make_dir(where)
-                count += 1
-                taken = snapshots.take_parts(sources, where, copier, flush=False)
-                found += sorted(f"{names.ATTACHMENTS}/{name}" for name in taken)
+            system.make_dir(where)
+            files = snapshots.take_attachment(attachments, attachment_id, where, copier, flush=False)
+            count += bool(files)
+            found += sorted(f"{names.ATTACHMENTS}/{source.name}" for source in files)
         state = loaded.state
         name = state.session_id if state.meta is None else state.meta.session_name
         head = loaded.head

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from ..contract.errors import InvalidArgument, StoreError
+from ..contract.errors import InvalidArgument, SessionNotFound, StoreError
 from ..contract.redaction import RedactedKind, RedactedPlace, SessionRedaction
 from ..contract.sessions import UnreadableSession
 from ..machine.moment import Moment
@@ -43,6 +43,8 @@ def redact_entries(
             if os.path.lexists(entry.folder):
                 raise
             continue  # purged or restored meanwhile
+        except SessionNotFound:
+            continue
         except InvalidArgument:
             raise
         except StoreError as error:
@@ -94,7 +96,7 @@ def _redact_locked(entry: TrashEntry, redactor: Redactor, moment: Moment) -> Ses
     def load() -> Loaded:
         opened.append(_loaded(entry, moment, write=True))
         if not (opened[-1].head.deleted or os.path.lexists(os.path.join(entry.folder, names.RECEIPT))):
-            raise FileNotFoundError(entry.folder)  # restored meanwhile
+            raise SessionNotFound(entry.session.session_id)  # restored meanwhile
         return opened[-1]
 
     def fold_anew(loaded: Loaded, **kwargs: Any) -> Loaded:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..contract.errors import InvalidCommit
 from ..contract.graph import GraphAppend, GraphDelta, GraphReplaceFull, SessionNodeRecord
-from .facts import Archive, DanglingFact, NodeFact, TombstoneFact
+from .facts import Archive, DanglingFact, NodeFact
 from .state import SessionState
 
 
@@ -29,12 +29,6 @@ def find_node(state: SessionState, archive: Archive, node_id: str) -> SessionNod
     """The node, unless it is unknown, tombstoned, or of a graph that was replaced."""
     fact = archive.find(f"n:{node_id}")
     return fact.node if isinstance(fact, NodeFact) and fact.seq >= state.floor_seq else None
-
-
-def is_tombstoned(state: SessionState, archive: Archive, node_id: str) -> bool:
-    """Whether the node is hidden and not yet vacuumed."""
-    fact = archive.find(f"n:{node_id}")
-    return isinstance(fact, TombstoneFact) and fact.seq >= state.floor_seq
 
 
 def plan(state: SessionState, archive: Archive, delta: GraphDelta) -> GraphStep:

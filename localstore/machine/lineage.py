@@ -18,7 +18,10 @@ def has_record(seq: int, mark: str) -> View[bool]:
     """
 
     def view(state: SessionState, archive: Archive, moment: Moment) -> bool:
-        if not 0 < seq <= state.seq:
+        if seq == 0:
+            # Nothing happened yet, which is so of any two sessions; what happened since tells them apart.
+            return state.seq == 0
+        if seq > state.seq:
             return False
         if any(number == seq and orjson.loads(text)["mark"] == mark for number, text in archive.unfolded()):
             return True

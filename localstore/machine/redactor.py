@@ -131,11 +131,13 @@ class Redactor:
         if "\0" in text:
             return self._overwritten(content)
         try:
-            parsed = orjson.loads(content)
+            is_ours = orjson.dumps(orjson.loads(content)) == content
         except orjson.JSONDecodeError:
             changed, count = self.text(text)
+        except orjson.JSONEncodeError:  # it nests deeper than is written
+            changed, count = self._document(text)
         else:
-            if orjson.dumps(parsed) == content:
+            if is_ours:
                 return self.json(content)
             changed, count = self._document(text)
         return (changed.encode(), count) if count else (content, 0)

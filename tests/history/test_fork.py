@@ -391,6 +391,17 @@ class TestFiles:
         on_files.store.delete_session(SESSION)
         assert path(child) == ["a", "b"]
 
+    def test_of_values_that_were_collected_are_not_shared(self, on_files: Living) -> None:
+        on_files.append(node("a", None), checkpoint=LARGE)
+        on_files.session.checkpoint()
+        on_files.append(node("b", "a"), checkpoint=HydratedSessionCheckpoint())
+        on_files.session.gc_unreachable()
+        # The parent keeps it for copies that are under way.
+        assert list((_folder(on_files.root, SESSION) / "blobs").iterdir())
+        on_files.session.fork(CHILD)
+        blobs = _folder(on_files.root, CHILD) / "blobs"
+        assert not blobs.exists() or not list(blobs.iterdir())
+
     def test_of_a_parent_that_lacks_one_are_not_forked(self, on_files: Living) -> None:
         on_files.append(*chain("a", "b"), checkpoint=LARGE)
         on_files.session.checkpoint()

@@ -88,6 +88,14 @@ def test_what_is_no_pattern(pattern: str, regex: bool) -> None:
         Redactor(pattern, "X", regex=regex)
 
 
+@pytest.mark.parametrize("regex", [False, True])
+def test_json_that_nests_deeper_than_is_written(regex: bool) -> None:
+    deep = b'["a secret",' + b"[" * 300 + b"]" * 300 + b"]"
+    changed, count = Redactor("secret", "X", regex=regex).octets(deep)
+    assert (changed, count) == (deep.replace(b"secret", b"X"), 1)
+    assert Redactor("another", "X", regex=regex).octets(deep) == (deep, 0)
+
+
 def test_matches_of_no_length_are_passed_over() -> None:
     redactor = Redactor(r"\b|secret", "X", regex=True)
     assert redactor.text("a secret, secret") == ("a X, X", 2)

@@ -14,6 +14,7 @@ from ..files import read_sealed
 from ..fold import META_KIND
 from ..head import KIND, MAX_HEAD, Head, at_rest, unseal_head
 from ..healing import newest_head_copy
+from ..system import system
 from ..views import LEASE_KIND
 from .findings import Severity
 from .look import NONE, REPAIR, Look
@@ -64,7 +65,7 @@ def _check_ending(look: Look, path: str, raw: bytes, *, is_view: bool = False) -
 
 def choose_head(look: Look, own: Head) -> Head:
     """The head to go by, which in a copy may be another than that in its `head.json`."""
-    look.elsewhere = is_elsewhere(look.folder, own)
+    look.elsewhere = is_elsewhere(system.check_dir(look.folder), own)
     try:
         found = look_over(look.folder, own) if look.elsewhere else None
     except CorruptRecord as error:

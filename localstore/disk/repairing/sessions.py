@@ -15,12 +15,11 @@ from ...machine.facts import Fact, InputFact, TraceFact, ValueDroppedFact, Value
 from .. import names, spool
 from ..archive import FileArchive
 from ..checking.recount import Recount
-from ..copies import is_elsewhere, look_over
 from ..fold import fold, unfolded
 from ..head import MAX_HEAD, Head, state_of, unseal_head
 from ..healing import journals
 from ..journal import MAX_JOURNAL, salvage_records
-from ..loading import Loaded, head_path
+from ..loading import Loaded, head_path, own_or_copied
 from ..lock import SessionLock
 from ..nodefile import NodeFile
 from ..recovery import set_aside_entries
@@ -116,15 +115,10 @@ class _Repair:
 
     def _own_or_copied(self, own: Head, unknown: dict[str, Any]) -> Loaded:
         try:
-            found = look_over(self._folder, own) if is_elsewhere(self._folder, own) else None
+            return own_or_copied(self._folder, system.check_dir(self._folder), own, unknown)
         except CorruptRecord as error:
             self._actions.note("incomplete_copy", error.path, f"{error.reason}; what came later is lost", lost=True)
-            found = None
-        if found is None:
             return Loaded(self._folder, own, unknown, FileArchive(self._folder))
-        loaded = Loaded(self._folder, found.head, unknown, FileArchive(self._folder))
-        loaded.copied, loaded.newest = True, found.newest
-        return loaded
 
     def _load_spools(self, loaded: Loaded) -> None:
         head = loaded.head
