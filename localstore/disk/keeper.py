@@ -227,11 +227,6 @@ class FileKeeper(OpenFolder):
                 return self._is_there()
             return True
 
-    def was_folded(self) -> bool:
-        """Whether the session, as it was last loaded, was folded once: then its name is on the disk."""
-        loaded = self._loaded
-        return loaded is not None and bool(loaded.head.files)
-
     def _is_there(self) -> bool:
         try:
             loaded = load_head_only(self.folder, self._session_id)

@@ -27,10 +27,10 @@ def clear_leftovers(root: str) -> None:
             remove_tree_quietly(path)
 
 
-def is_stale(path: str, after_s: float = STALE_S) -> bool:
-    """Whether nothing happened to the file or folder for `after_s` seconds, and it is still there."""
+def is_stale(path: str, after_s: float | None = None) -> bool:
+    """Whether nothing happened to the file or folder for `after_s` (`STALE_S`) seconds, and it is still there."""
     try:
-        return time.time() - system.stat(path).st_mtime > after_s
+        return time.time() - system.stat(path).st_mtime > (STALE_S if after_s is None else after_s)
     except (BackendError, FileNotFoundError):
         return False
 

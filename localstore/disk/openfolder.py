@@ -60,6 +60,7 @@ class OpenFolder:
         self._patience_s = LOCK_DEADLINE_S
         self._views = views.Views(folder)
         self._views_due = False
+        self._named = False
         self.housekeeper: Housekeeper | None = None
         self.on_open: Callable[[Any], None] | None = None
 
@@ -72,6 +73,7 @@ class OpenFolder:
         return self._incarnation
 
     def _let_go(self) -> None:
+        self._named = False
         self._unload()
         if self._lock is not None:
             self._lock.close()
@@ -214,27 +216,33 @@ class OpenFolder:
         journal = loaded.journal
         if journal is not None and journal.flushed_seq < journal.last_seq:
             self._flush(loaded, journal.last_seq)
-        elif journal is None and not loaded.named:
-            # Who folded may have died before the head's name was flushed.
-            system.flush_dir(self.folder)
-            loaded.named = True
+        elif journal is None:
+            if not loaded.named:
+                # Who folded may have died before the head's name was flushed.
+                system.flush_dir(self.folder)
+                loaded.named = True
+            self.make_named()
 
     def _flush(self, loaded: Loaded, seq: int) -> None:
         journal = loaded.journal
         assert journal is not None
         try:
             if journal.flushed_seq < journal.first_seq:
-                self._flush_names(journal)
+                system.flush_dir(self.folder)
+                self.make_named()
             journal.flush(seq)
         except BackendError:
             self._rescue(loaded)
             raise
 
-    def _flush_names(self, journal: Journal) -> None:
-        system.flush_dir(self.folder)
-        if journal.first_seq == 1:
-            # The session may have been made without a flush, or by somebody who died before it.
+    def make_named(self) -> None:
+        """Make the folder's own name durable, once as long as it is open.
+
+        The session may have been made, forked, imported or restored without a flush, or by somebody who died before it.
+        """
+        if not self._named:
             system.flush_dir(os.path.dirname(self.folder))
+            self._named = True
 
     def _rescue(self, loaded: Loaded) -> None:
         """After a failed flush; see `rescue`. Where that fails too, nothing is written until it succeeds."""
@@ -291,6 +299,7 @@ class OpenFolder:
         try:
             if loaded.bad_entries:
                 set_aside_entries(self.folder, loaded)
+            self.make_named()
             settled = fold(self.folder, loaded, at_rest=at_rest, **kwargs)
         finally:
             if not settled:

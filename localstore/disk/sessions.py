@@ -109,10 +109,7 @@ class FileSessions:
         for _ in range(MAX_PASSES):
             found = self.find(meta.session_id)
             if found is not None:
-                if self._full and isinstance(found, FileKeeper) and not found.was_folded():
-                    # Whoever made it may have died before its name was flushed.
-                    system.flush_dir(os.path.dirname(found.folder))
-                return found
+                return self._acknowledged(found)
             self._trash.take(meta.session_id)
             try:
                 made = self._make_folder(meta)
@@ -123,6 +120,12 @@ class FileSessions:
         raise BackendError(
             f"cannot make {self._folder(meta.session_id)}: it comes and goes; see which program does that"
         )
+
+    def _acknowledged(self, found: Keeper) -> Keeper:
+        """A session that was there, as the answer to a call that would have made it."""
+        if self._full and isinstance(found, FileKeeper):
+            found.make_named()
+        return found
 
     def _make_folder(self, meta: SessionMeta) -> str | None:
         """Make the session's folder in one step: it is built beside, and renamed.
@@ -243,7 +246,7 @@ class FileSessions:
                         continue
                 manifest = reader.manifest
                 if on_conflict is OnConflict.SKIP or found.read(has_record(manifest.last_seq, manifest.last_sum)):
-                    return found
+                    return self._acknowledged(found)
                 if on_conflict is OnConflict.REFUSE:
                     raise SessionExists(wanted)
                 number += 1

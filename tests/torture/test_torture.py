@@ -91,8 +91,10 @@ def test_copies_that_miss_something_fail(tmp_path: Path) -> None:
     never = [livecopies.Answer("commit", "never", 1), livecopies.Answer("input", "never", 1)]
     assert len(livecopies.judge(copy, never, nodes)) == 2
     assert livecopies.judge(copy, [], ["another", *nodes]) == ["its history is not one that there was"]
-    next(tmp_path.joinpath("copy-0").rglob("*.jsonl")).unlink()
-    assert livecopies.judge(copy, [], nodes) != []
+    for pattern in ("*.jsonl", "*.journal"):
+        for path in tmp_path.joinpath("copy-0").rglob(pattern):
+            path.unlink()
+    assert livecopies.judge(copy, [livecopies.Answer("commit", nodes[0], 1)], nodes) != []
 
 
 def test_a_disk_that_is_full_at_times_loses_nothing(tmp_path: Path) -> None:
