@@ -14,7 +14,16 @@ from hashlib import sha256
 from ..contract.errors import BackendError, CorruptRecord
 from ..contract.values import encoded
 from ..machine.encoding import KINDS
-from ..machine.facts import Fact, NodeFact, Recent, TombstoneFact, Unfolded, ValueDroppedFact, ValueFact
+from ..machine.facts import (
+    Fact,
+    NodeFact,
+    Recent,
+    TombstoneFact,
+    Unfolded,
+    ValueDroppedFact,
+    ValueFact,
+    stored_values,
+)
 from . import names
 from .factlines import CODES, decode_fact
 from .head import Head, NodeFileRef
@@ -245,11 +254,7 @@ class FileArchive:
 
     def blobs(self) -> list[str]:
         """The large values that are stored in files of their own."""
-        found: dict[str, bool] = {}
-        for fact in self.facts(ValueFact, ValueDroppedFact):
-            if isinstance(fact, ValueFact | ValueDroppedFact):
-                found[fact.ref] = isinstance(fact, ValueFact) and fact.content is None
-        return [ref for ref, is_blob in found.items() if is_blob]
+        return [ref for ref, value in stored_values(self.facts(ValueFact, ValueDroppedFact)).items() if value.is_blob]
 
     def nodes_where(self, test: Callable[[bytes], bool]) -> Iterator[NodeFact]:
         for ref in self.refs:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from ..contract.attachments import AttachmentManifestEntry
 from ..contract.feed import ChangeKind
@@ -183,6 +183,25 @@ Fact: TypeAlias = (
     | AttachmentFact
     | TraceFact
 )
+
+
+class StoredValue(NamedTuple):
+    """Where a stored value is: the record that stored it, and whether its bytes are in a file of their own."""
+
+    seq: int
+    is_blob: bool
+
+
+def stored_values(facts: Iterable[Fact]) -> dict[BlobRef, StoredValue]:
+    """The values that are stored and were not dropped since, by facts of which the oldest come first."""
+    found: dict[BlobRef, StoredValue] = {}
+    for fact in facts:
+        if isinstance(fact, ValueFact):
+            found[fact.ref] = StoredValue(fact.seq, fact.content is None)
+        elif isinstance(fact, ValueDroppedFact):
+            found.pop(fact.ref, None)
+    return found
+
 
 Unfolded: TypeAlias = tuple[int, bytes]
 """A record that is only in the journal: its number, and its trace as JSON text."""

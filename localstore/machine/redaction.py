@@ -24,7 +24,17 @@ from ..contract.state import AgentFrameRecord, BlobRef, SessionCheckpoint
 from ..contract.values import altered, encoded
 from . import matching_ids, rewording, summaries, turn_inputs
 from .encoding import dump, load
-from .facts import Archive, CommitFact, Fact, InputFact, NodeFact, StoredInput, ValueDroppedFact, ValueFact
+from .facts import (
+    Archive,
+    CommitFact,
+    Fact,
+    InputFact,
+    NodeFact,
+    StoredInput,
+    ValueDroppedFact,
+    ValueFact,
+    stored_values,
+)
 from .leases import live_lease
 from .moment import Moment
 from .reading import load_value
@@ -73,11 +83,8 @@ class Redaction:
     # Looking.
 
     def _look_at_facts(self) -> None:
-        for fact in self._archive.facts(ValueFact, ValueDroppedFact):
-            if isinstance(fact, ValueFact):
-                self.stored[fact.ref] = fact.seq
-            elif isinstance(fact, ValueDroppedFact):
-                self.stored.pop(fact.ref, None)
+        found = stored_values(self._archive.facts(ValueFact, ValueDroppedFact))
+        self.stored = {ref: value.seq for ref, value in found.items()}
         # Every line there is, also those that a later one took the place of.
         for fact in self._archive.facts():
             if isinstance(fact, NodeFact):

@@ -22,6 +22,7 @@ from .facts import (
     TraceFact,
     ValueDroppedFact,
     ValueFact,
+    stored_values,
 )
 from .moment import Moment
 from .reading import load_value
@@ -131,12 +132,7 @@ def collect() -> Decide[GcReport]:
 
     def decide(state: SessionState, archive: Archive, moment: Moment) -> Decision[GcReport]:
         found, live = live_refs(state, archive)
-        stored: dict[BlobRef, None] = {}
-        for fact in archive.facts(ValueFact, ValueDroppedFact):
-            if isinstance(fact, ValueFact):
-                stored[fact.ref] = None
-            elif isinstance(fact, ValueDroppedFact):
-                stored.pop(fact.ref, None)
+        stored = stored_values(archive.facts(ValueFact, ValueDroppedFact))
         dead = tuple(ref for ref in stored if ref not in live)
         events = (ValuesDropped(dead),) if dead else ()
         return Decision(events, GcReport(len(found), len(stored) - len(dead), len(dead)))

@@ -11,7 +11,7 @@ from typing import Any
 from ...contract.errors import BackendError, CorruptRecord, RecordSchemaVersionError
 from ...machine.apply import apply_record
 from ...machine.encoding import Malformed
-from ...machine.facts import Fact, InputFact, TraceFact, ValueDroppedFact, ValueFact
+from ...machine.facts import Fact, InputFact, TraceFact, ValueFact, stored_values
 from .. import names, spool
 from ..archive import FileArchive
 from ..checking.recount import Recount
@@ -233,14 +233,8 @@ class _Repair:
 
     def _lost_values(self, facts: Iterable[Fact]) -> set[str]:
         """The large values whose blob is missing or damaged; a damaged one is set aside."""
-        blobs: dict[str, bool] = {}
-        for fact in facts:
-            if isinstance(fact, ValueFact):
-                blobs[fact.ref] = fact.content is None
-            elif isinstance(fact, ValueDroppedFact):
-                blobs.pop(fact.ref, None)
         lost = set()
-        for ref in [ref for ref, is_blob in blobs.items() if is_blob]:
+        for ref in [ref for ref, value in stored_values(facts).items() if value.is_blob]:
             path = self._blob(ref)
             try:
                 if sha256(system.read_file(path, MAX_READ)).hexdigest() == ref:
