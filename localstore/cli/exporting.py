@@ -67,6 +67,8 @@ def export(
     from ..disk import names
 
     invocation: Invocation = context.obj
+    if as_json and str(target) == "-":
+        raise CommandFailure("--json is printed where the text would go: give it a file with --output", ExitCode.USAGE)
     with invocation.open_existing() as store:
         chosen = select(store, session)
         session_id = chosen.session_id

@@ -13,7 +13,7 @@ from .invocation import Invocation
 from .output import AsJson
 from .progress import busy
 from .selecting import select
-from .unreadable import unreadable_fields
+from .unreadable import complain_of, unreadable_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,9 +98,7 @@ def _complain(report: RedactionReport) -> None:
         output.complain(output.clean(f"{left.what} {left.id} stays: {left.reason}"))
     for spared in report.spared:
         output.complain(output.clean(f"session {spared.session_id} stays as it is: its lease is held"))
-    for damaged in report.unreadable:
-        name = damaged.session_id or damaged.path
-        output.complain(output.clean(f"session {name} cannot be looked at: {damaged.reason}"))
+    complain_of(report.unreadable, what="looked at")
 
 
 def _report_fields(report: RedactionReport) -> dict[str, Any]:

@@ -16,9 +16,11 @@ from .invocation import CommandFailure, Invocation
 from .output import AsJson
 from .progress import steps
 from .selecting import select
+from .unreadable import complain_of, unreadable_fields
 
 if TYPE_CHECKING:
     from ..contract.search import SearchHit
+    from ..contract.sessions import UnreadableSession
 
 commands = typer.Typer()
 
@@ -65,10 +67,11 @@ def search(
       localstore search needle --json | jq -r '.hits[] | .session_id + " " + .node_id'
     """
     from ..contract.errors import CorruptRecord, SessionNotFound
+    from ..contract.sessions import UnreadableSession
 
     invocation: Invocation = context.obj
     hits: list[SearchHit] = []
-    damaged: list[dict[str, str]] = []
+    unreadable: list[UnreadableSession] = []
     with invocation.open_existing() as store:
         now_ms = store._sessions.surroundings.clock.now_ms()
         since_ms, until_ms = moment(since, now_ms), moment(until, now_ms, end=True)
@@ -77,7 +80,7 @@ def search(
         else:
             survey = store.survey_sessions()
             chosen = [row.session_id for row in survey.sessions]
-            damaged = [{"session_id": each.session_id or each.path, "error": each.reason} for each in survey.unreadable]
+            unreadable = list(survey.unreadable)
         store.search(text, regex=regex, session_ids=())  # a malformed pattern is told whatever the store has
         with steps(chosen, "sessions") as each:
             for session_id in each:
@@ -94,17 +97,15 @@ def search(
                         limit=left,
                     )
                 except CorruptRecord as error:
-                    damaged.append({"session_id": session_id, "error": str(error)})
+                    unreadable.append(UnreadableSession(session_id, error.path, str(error)))
                 except SessionNotFound:
                     continue  # it was deleted meanwhile
     if as_json:
-        output.json_object("search_result", {"hits": [_fields(hit) for hit in hits], "damaged": damaged})
+        told = {"hits": list(map(_fields, hits)), "unreadable": list(map(unreadable_fields, unreadable))}
+        output.json_object("search_result", told)
     else:
         _print(hits)
-    for unread in damaged:
-        output.complain(output.clean(f"session {unread['session_id']}: {unread['error']}"))
-    if damaged:
-        raise typer.Exit(ExitCode.FINDINGS)
+    complain_of(unreadable)
 
 
 def moment(text: str | None, now_ms: int, *, end: bool = False) -> int | None:

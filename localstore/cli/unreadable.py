@@ -19,11 +19,14 @@ def unreadable_fields(session: UnreadableSession) -> dict[str, str | None]:
     return {"session_id": session.session_id, "path": session.path, "error": session.reason}
 
 
-def complain_of(sessions: Iterable[UnreadableSession]) -> None:
-    """Name them on the standard error, and end the command as one that found something; where there are none, go on."""
+def complain_of(sessions: Iterable[UnreadableSession], *, what: str = "read") -> None:
+    """Name them on the standard error, and end the command as one that found something; where there are none, go on.
+
+    `what` is what cannot be done with them.
+    """
     found = list(sessions)
     for session in found:
         name = session.session_id or session.path
-        output.complain(output.clean(f"session {name} cannot be read: {session.reason}"))
+        output.complain(output.clean(f"session {name} cannot be {what}: {session.reason}"))
     if found:
         raise typer.Exit(ExitCode.FINDINGS)

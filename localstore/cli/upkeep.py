@@ -102,22 +102,18 @@ def collect(
             "deleted_blob_count": report.deleted_blob_count,
         }
 
-    from ..contract.errors import CorruptRecord
-
     age_ms = milliseconds(attachments)
     invocation: Invocation = context.obj
     with invocation.open_existing() as store:
-        none_named = not sessions and not everything and age_ms is not None
-        rows, damaged = ([], []) if none_named else _each(store, sessions, clean, everything=everything)
-        swept: tuple[str, ...] = ()
-        unswept = None
-        if age_ms is not None:
-            before_ms = max(0, store._sessions.surroundings.clock.now_ms() - age_ms)
-            try:
-                swept = store.sweep_attachments(before_ms).deleted_attachment_ids
-            except CorruptRecord as damage:
-                # What a damaged session names cannot be told: nothing is removed that it may need.
-                unswept = str(damage)
+        rows: list[dict[str, Any]] = []
+        damaged: list[UnreadableSession] = []
+        if sessions or everything or age_ms is None:
+            rows, damaged = _each(store, sessions, clean, everything=everything)
+        if age_ms is not None and not everything:
+            damaged = list(store.survey_sessions().unreadable)
+        swept, unswept = ((), None) if age_ms is None else _sweep(store, age_ms)
+    if unswept is not None and not damaged:
+        damaged = [unswept]
     freed = sum(row["freed_bytes"] for row in rows)
     if as_json:
         fields = {"sessions": rows, "freed_bytes": freed, "deleted_attachment_ids": list(swept)}
@@ -131,10 +127,20 @@ def collect(
         if age_ms is not None:
             output.line(f"{counted(len(swept), 'attachment')} removed")
     if unswept is not None:
-        output.complain(output.clean(f"no attachment was removed, since a session may need it: {unswept}"))
+        output.complain(output.clean(f"no attachment was removed, since a session may need it: {unswept.reason}"))
     complain_of(damaged)
-    if unswept is not None:
-        raise typer.Exit(ExitCode.FINDINGS)
+
+
+def _sweep(store: Store, age_ms: int) -> tuple[tuple[str, ...], UnreadableSession | None]:
+    """The attachments that were removed; none where what a damaged session names cannot be told."""
+    from ..contract.errors import CorruptRecord
+    from ..contract.sessions import UnreadableSession
+
+    before_ms = max(0, store._sessions.surroundings.clock.now_ms() - age_ms)
+    try:
+        return store.sweep_attachments(before_ms).deleted_attachment_ids, None
+    except CorruptRecord as damage:
+        return (), UnreadableSession(None, damage.path, str(damage))
 
 
 def _each(

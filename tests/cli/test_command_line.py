@@ -10,10 +10,11 @@ import pytest
 from localstore import LocalStore, UnsupportedRecordSchemaVersion
 from localstore.cli import ExitCode, main
 from localstore.disk import names
+from localstore.testing.builders import next_input
 from tests.cli.sample import DEMO, REPOSITORY, commands, tree
 
 COMMANDS = commands()
-LOOKING = [
+LOOKING: list[tuple[str, ...]] = [
     ("ls",),
     ("show", "session-1"),
     ("tree", "session-1"),
@@ -28,6 +29,20 @@ LOOKING = [
     ("trash",),
     ("prune", "--max-sessions", "0"),
     ("check",),
+    ("search", "needle"),
+    ("redact", "needle"),
+]
+TO_A_PIPE: list[tuple[str, ...]] = [
+    ("export", "session-1", "--format", form, "-o", "-") for form in ("markdown", "messages")
+]
+"""They look as well, and have no --json, since what they print is the file."""
+WRITING: list[tuple[str, ...]] = [
+    ("enqueue", "session-1", "needle"),
+    ("vacuum", "--all"),
+    ("gc", "--all", "--attachments", "0s"),
+    ("redact", "needle", "--apply"),
+    ("import", str(DEMO)),
+    ("rm", "session-1"),
 ]
 
 
@@ -122,7 +137,7 @@ def test_a_wrong_command_line(run, root, arguments):
     assert not root.exists()
 
 
-@pytest.mark.parametrize("arguments", LOOKING)
+@pytest.mark.parametrize("arguments", LOOKING + TO_A_PIPE)
 def test_looking_makes_no_store(run, root, arguments):
     result = run(*arguments)
     assert result.code == ExitCode.NOT_FOUND
@@ -130,17 +145,21 @@ def test_looking_makes_no_store(run, root, arguments):
     assert not root.exists()
 
 
-@pytest.mark.parametrize("arguments", LOOKING)
+@pytest.mark.parametrize("arguments", LOOKING + TO_A_PIPE)
 def test_looking_leaves_every_byte(run, root, session, arguments):
+    session.enqueue_pending_turn_input(next_input("a needle"))
+    session.checkpoint()  # at once, what the store would do a moment later
     before = tree(root)
     assert run(*arguments).code == ExitCode.OK
-    assert run(*arguments, "--json").code == ExitCode.OK
+    if arguments not in TO_A_PIPE:
+        assert run(*arguments, "--json").code == ExitCode.OK
     assert tree(root) == before
 
 
-@pytest.mark.parametrize("arguments", LOOKING)
+@pytest.mark.parametrize("arguments", LOOKING + TO_A_PIPE + WRITING)
 def test_a_newer_store_is_refused_and_left_alone(run, root, arguments):
-    LocalStore(root).close()
+    with LocalStore(root) as store:
+        store.create_session("session-1").enqueue_pending_turn_input(next_input("a needle"))
     path = root / names.STORE
     path.write_bytes(path.read_bytes().replace(b'"schema_version":1', b'"schema_version":99'))
     before = tree(root)

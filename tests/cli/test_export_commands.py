@@ -32,7 +32,7 @@ class TestSearch:
         assert result.code == ExitCode.OK
         assert result.lines[0].split() == ["SESSION", "NODE", "ROLE", "TIME", "TEXT"]
         told = run("search", "PARSE_DATE", "--json").json
-        assert (told["record"], told["damaged"]) == ("search_result", [])
+        assert (told["record"], told["unreadable"]) == ("search_result", [])
         assert result.lines[-1] == f"{len(told['hits'])} nodes in 1 session"
         for hit in told["hits"]:
             assert hit["snippet"][hit["start"] : hit["end"]].lower() == "parse_date"
@@ -61,8 +61,9 @@ class TestSearch:
         file.write_bytes(file.read_bytes().replace(b"e", b"f"))
         result = run("search", "e", "--json")
         assert result.code == ExitCode.FINDINGS
-        assert [each["session_id"] for each in result.json["damaged"]] == [demo]
-        assert demo in result.err
+        (unreadable,) = result.json["unreadable"]
+        assert (unreadable["session_id"], unreadable["path"]) == (demo, str(file))
+        assert f"session {demo} cannot be read: " in result.err
 
     def test_times(self):
         assert moment("2026-01-31", 0) == 1_769_817_600_000
@@ -123,6 +124,12 @@ class TestExport:
         assert "## User" in markdown.lines
         lines = run("export", demo, "--format", "messages", "-o", "-").lines
         assert {orjson.loads(line)["role"] for line in lines} >= {"user", "assistant", "tool"}
+
+    @pytest.mark.parametrize("form", ["archive", "markdown", "messages"])
+    def test_as_text_leaves_no_room_for_json(self, run, demo, form):
+        result = run("export", demo, "--format", form, "-o", "-", "--json")
+        assert (result.code, result.out) == (ExitCode.USAGE, "")
+        assert "--output" in result.err
 
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.name)

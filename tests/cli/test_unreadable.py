@@ -61,7 +61,18 @@ def test_search(run, damaged):
     result = run("search", "needle", "--json")
     assert result.code == ExitCode.FINDINGS
     assert [hit["session_id"] for hit in result.json["hits"]] == [GOOD]
-    assert [each["session_id"] for each in result.json["damaged"]] == [BAD]
+    (unreadable,) = result.json["unreadable"]
+    assert (unreadable["session_id"], unreadable["path"]) == (BAD, str(damaged))
+    assert result.err.startswith(f"localstore: session {BAD} cannot be read: ")
+
+
+def test_redact(run, damaged):
+    result = run("redact", "needle", "--json")
+    assert result.code == ExitCode.FINDINGS
+    assert [each["session_id"] for each in result.json["sessions"]] == [GOOD]
+    (unreadable,) = result.json["unreadable"]
+    assert (unreadable["session_id"], unreadable["path"]) == (BAD, str(damaged))
+    assert f"localstore: session {BAD} cannot be looked at: " in result.err
 
 
 def test_looking_one_up_by_the_beginning_of_its_id(run, damaged):
@@ -101,7 +112,10 @@ def test_no_attachment_goes_that_it_may_need(run, root, damaged):
     result = run("gc", "--attachments", "0d", "--json")
     assert result.code == ExitCode.FINDINGS
     assert result.json["deleted_attachment_ids"] == []
+    assert [each["session_id"] for each in result.json["unreadable"]] == [BAD]
     assert "no attachment was removed" in result.err
+    named = run("gc", GOOD, "--attachments", "0d", "--json")
+    assert (named.code, [each["session_id"] for each in named.json["unreadable"]]) == (ExitCode.FINDINGS, [BAD])
     with LocalStore(root) as store, pytest.raises(CorruptRecord):
         store.sweep_attachments(2**50)
     assert sorted((root / "attachments").rglob("*")) == files
