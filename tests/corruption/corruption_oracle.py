@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,10 +70,10 @@ class Oracle:
             for path in sorted(sample.root.rglob("*"))
             if path.is_file()
         }
-        self._lines = {path: list(_lines(raw, path)) for path, raw in self.raw.items()}
+        self.lines = {path: list(_lines(raw, path)) for path, raw in self.raw.items()}
         self._baseline = frozenset(check_store(sample.root).findings)
 
-    def mutants(self, path: str, offsets: range, patterns: tuple[int, ...]) -> Iterator[Mutant]:
+    def mutants(self, path: str, offsets: Sequence[int], patterns: tuple[int, ...]) -> Iterator[Mutant]:
         """Each cut and each flip by a pattern (0: to NUL) at these offsets of a file."""
         raw = self.raw[path]
         for offset in offsets:
@@ -131,10 +131,12 @@ class Oracle:
         if mutant.flip is not None and _is_other_version(mutant.of(raw)):
             # Another format is refused, and nothing says that this one is not.
             reads = frozenset({"attachment"}) if "attachments/" in mutant.path else SESSION_READS | {"open"}
-            folded = self._is_folded(mutant.path)
-            return Expected(latest, reads, undetectable=folded, fails_whole=name == "store.json")
+            kept = self.is_kept(mutant.path)
+            return Expected(latest, reads, undetectable=kept, fails_whole=name == "store.json")
         if mutant.path.startswith("attachments/"):
             return Expected(latest, frozenset({"attachment"}))
+        if self.is_kept(mutant.path):
+            return Expected(latest, undetectable=True)
         if name.endswith(".jsonl"):
             return self._of_node_file(mutant, latest)
         if name.endswith(".journal"):
@@ -146,17 +148,21 @@ class Oracle:
             may_fail = SESSION_READS | {"open"}
         return Expected(latest, may_fail)
 
-    def _is_folded(self, path: str) -> bool:
-        """Whether it is a journal that is only kept for copies under way: nobody reads it here."""
-        folder = path.rpartition("/")[0]
-        beside = [other for other in self.raw if other.endswith(".journal") and other.rpartition("/")[0] == folder]
-        return path.endswith(".journal") and path != max(beside)
+    def is_kept(self, path: str) -> bool:
+        """Whether it is only kept for copies under way, a folded journal or settled input: nobody reads it here."""
+        folder, _, name = path.rpartition("/")
+        if name.endswith(".journal"):
+            return path != max(each for each in self.raw if each.startswith(f"{folder}/") and each.endswith(".journal"))
+        if not folder.endswith("/inputs"):
+            return False
+        waiting = self.sample.truths[-1].answers["inputs"]
+        return json.loads(self.raw[path])["record"]["input_id"] not in {each.input_id for each in waiting}
 
     def _has_copy(self) -> bool:
         return any(path.endswith((".jsonl", ".journal")) for path in self.raw)
 
     def _of_node_file(self, mutant: Mutant, latest: Seen) -> Expected:
-        lines = self._lines[mutant.path]
+        lines = self.lines[mutant.path]
         records = [line for line in lines if not line.kind.startswith("file.")]
         end_of_records = records[-1].end if records else 0
         if mutant.flip is None:
@@ -177,9 +183,7 @@ class Oracle:
         return Expected(latest, (GRAPH_READS - NODE_READS) | _reads_of(hit.node_ids))
 
     def _of_journal(self, mutant: Mutant) -> Expected:
-        if self._is_folded(mutant.path):
-            return Expected(self.sample.truths[-1], undetectable=True)
-        records = [line for line in self._lines[mutant.path] if line.kind == "record"]
+        records = [line for line in self.lines[mutant.path] if line.kind == "record"]
         if mutant.flip is None:
             # A write that a crash cut short looks like this: what is whole counts, and nothing else.
             whole = sum(line.end - 1 <= mutant.offset for line in records)

@@ -1,11 +1,14 @@
 """Every byte of every kind of file, flipped, and every file cut short: the right data, or an error that says where.
 
 Never wrong data, less data without a word, a bare exception, or a reader that writes; and the check tells of each.
+Journals that are only kept for copies under way are sampled: nothing here reads them. `-m soak` damages every byte of
+theirs as well, and every byte of all in more ways.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import pytest
 
@@ -15,11 +18,13 @@ from tests.corruption.corruption_sample import sample_at_rest, sample_fresh, sam
 
 SAMPLES = {
     "at rest": (sample_at_rest, ("",)),
-    "live": (sample_live, (".journal", "latest.json", "lease.json")),
+    "live": (sample_live, (".journal", "head.json", "latest.json", "cancelled.json", "lease.json")),
     "never folded": (sample_fresh, (".journal", "head.json")),
 }
 """Each sample, and what the names of its files end with that no other sample has like this."""
 CUT_EVERY = 11
+FOLDED_EVERY = 17
+"""Of folded journals every seventeenth byte is damaged, besides their headers and the ends of their lines."""
 
 
 @pytest.mark.timeout(900)
@@ -34,13 +39,23 @@ def test_each_byte_flipped_and_cuts(name, tmp_path, capsys):
         mutant
         for path, raw in oracle.raw.items()
         if path.endswith(endings)
-        for mutant in oracle.mutants(path, range(len(raw)), (1,))
+        for mutant in oracle.mutants(path, _offsets(oracle, path, first), (1,))
         if mutant.flip is not None or mutant.offset % CUT_EVERY == first or mutant.offset >= len(raw) - 2
     ]
     problems = judge_all(sample, mutants)
     with capsys.disabled():
         print(f"\n{name}: {len(mutants)} mutants of {len(oracle.raw)} files, cuts from offset {first} on")
     assert not problems, _told(problems)
+
+
+def _offsets(oracle: Oracle, path: str, first: int) -> Sequence[int]:
+    """Where to damage a file: everywhere; a folded journal in its header, where its lines end, and here and there."""
+    everywhere = range(len(oracle.raw[path]))
+    if not (path.endswith(".journal") and oracle.is_kept(path)):
+        return everywhere
+    header, *records = oracle.lines[path]
+    ends = {at for line in (header, *records) for at in range(line.end - 2, line.end + 2)}
+    return sorted({*range(header.end), *ends, *everywhere[first::FOLDED_EVERY]}.intersection(everywhere))
 
 
 @pytest.mark.soak
