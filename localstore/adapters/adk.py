@@ -33,22 +33,20 @@ store, which keeps it for the store's `trash_grace_ms`.
 from __future__ import annotations
 
 import os
-import weakref
-from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
-from ..contract import checks
 from ..contract.clock import rfc3339
-from ..contract.errors import NodeNotFound, SessionNotFound, StoreClosed
+from ..contract.errors import NodeNotFound, SessionNotFound
 from ..contract.graph import ActivePath, GraphAppend, SessionNodeRecord
 from ..contract.sessions import Durability, SessionHead
 from ..session import SessionStore
 from ._events import SESSION, delta_of, event_of, opening_payload, own, payload_of, shared
+from ._ids import escaped, unescaped
 from ._lane import Lane, Step
 from ._opened import OpenedLanes
 from ._shared_state import read_values, settle
-from ._stores import StoreOrPath, Tenancy, lanes
+from ._stores import StoreOrPath, Tenancy
 
 try:
     from google.adk.errors import StaleSessionError
@@ -60,15 +58,13 @@ try:
 except ImportError as error:
     raise ImportError("the Agent Development Kit is missing: pip install 'localstore[adk]'") from error
 
-R = TypeVar("R")
-
 _FRAMEWORK: Final = "google-adk"
 
 
 def session_id_of(app_name: str, user_id: str | None = None, session_id: str | None = None) -> str:
     """The id of what keeps a session, or the state of a user or of an app, for `localstore show` and the like."""
     parts = {"app_name": app_name, "user_id": user_id, "session_id": session_id}
-    named = [_escaped(name, part) for name, part in parts.items() if part is not None]
+    named = [escaped(name, part) for name, part in parts.items() if part is not None]
     return "/".join(["adk", *named])
 
 
@@ -89,8 +85,7 @@ class LocalStoreSessionService(BaseSessionService):
 
     def __init__(self, store_or_path: StoreOrPath, *, durability: Durability = Durability.FULL) -> None:
         super().__init__()
-        self._tenancy = Tenancy(store_or_path, durability)
-        self._end = weakref.finalize(self, self._tenancy.abandon)
+        self._tenancy = Tenancy(store_or_path, durability, "the session service")
         self._sessions = OpenedLanes(self._tenancy.store, _FRAMEWORK)
 
     async def create_session(
@@ -98,13 +93,13 @@ class LocalStoreSessionService(BaseSessionService):
     ) -> Session:
         name = (session_id or "").strip() or os.urandom(16).hex()
         at = _Address(app_name, user_id, name)
-        return await self._run(at, lambda: self._create(at, state or {}))
+        return await self._tenancy.run(at.session, lambda: self._create(at, state or {}))
 
     async def get_session(
         self, *, app_name: str, user_id: str, session_id: str, config: GetSessionConfig | None = None
     ) -> Session | None:
         at = _Address(app_name, user_id, session_id.strip())
-        return await self._run(at, lambda: self._get(at, config, is_whole=True))
+        return await self._tenancy.run(at.session, lambda: self._get(at, config, is_whole=True))
 
     async def list_sessions(self, *, app_name: str, user_id: str | None = None) -> ListSessionsResponse:
         prefix = f"{session_id_of(app_name, user_id)}/"
@@ -113,20 +108,21 @@ class LocalStoreSessionService(BaseSessionService):
             found = []
             for row in self._tenancy.store.list_sessions():
                 if row.session_id.startswith(prefix) and row.session_id.count("/") == 3:
-                    _, _, user, name = map(_unescaped, row.session_id.split("/"))
+                    _, _, user, name = map(unescaped, row.session_id.split("/"))
                     session = self._get(_Address(app_name, user, name), None, is_whole=False)
                     if session is not None:
                         found.append(session)
             return sorted(found, key=lambda session: (session.last_update_time, session.user_id, session.id))
 
-        return ListSessionsResponse(sessions=await self._run(None, listed))
+        return ListSessionsResponse(sessions=await self._tenancy.run(None, listed))
 
     async def delete_session(self, *, app_name: str, user_id: str, session_id: str) -> None:
         at = _Address(app_name, user_id, session_id.strip())
-        await self._run(at, lambda: self._tenancy.store.delete_session(at.session))
+        await self._tenancy.run(at.session, lambda: self._tenancy.store.delete_session(at.session))
 
     async def get_user_state(self, *, app_name: str, user_id: str) -> dict[str, Any]:
-        return await self._run(None, lambda: read_values(self._tenancy.store, session_id_of(app_name, user_id)))
+        user = session_id_of(app_name, user_id)
+        return await self._tenancy.run(None, lambda: read_values(self._tenancy.store, user))
 
     async def append_event(self, session: Session, event: Event) -> Event:
         """Append an event to the session, and take what it changes into the session object.
@@ -140,7 +136,9 @@ class LocalStoreSessionService(BaseSessionService):
         payload = payload_of(event)
         last = session.events[-1].id if session.events else None
         marker = session._storage_update_marker
-        revision, is_new = await self._run(at, lambda: self._append(at, event.id, payload, marker, last))
+        revision, is_new = await self._tenancy.run(
+            at.session, lambda: self._append(at, event.id, payload, marker, last)
+        )
         if revision is not None:
             session._storage_update_marker = revision
         if is_new or (revision is not None and last != event.id):
@@ -150,8 +148,7 @@ class LocalStoreSessionService(BaseSessionService):
 
     async def close(self) -> None:
         """Let go of the store; one that was opened by path closes with its last user. Idempotent."""
-        if self._end.detach() is not None:
-            await lanes().run(None, self._tenancy.end)
+        await self._tenancy.close_after(None, self._tenancy.close)
 
     async def __aenter__(self) -> Self:
         return self
@@ -162,12 +159,6 @@ class LocalStoreSessionService(BaseSessionService):
         await self.close()
 
     # In the threads.
-
-    async def _run(self, at: _Address | None, work: Callable[[], R]) -> R:
-        if not self._end.alive:
-            raise StoreClosed("the session service")
-        name = None if at is None else f"{id(self._tenancy.store)} {at.session}"
-        return await lanes().run(name, work)
 
     def _create(self, at: _Address, state: dict[str, Any]) -> Session:
         def create(lane: Lane) -> SessionNodeRecord:
@@ -279,14 +270,6 @@ class _Address:
     def __init__(self, app_name: str, user_id: str, session_id: str) -> None:
         self.app, self.user, self.name = app_name, user_id, session_id
         self.session = session_id_of(app_name, user_id, session_id)
-
-
-def _escaped(name: str, part: object) -> str:
-    return checks.identifier(name, part).replace("%", "%25").replace("/", "%2F")
-
-
-def _unescaped(part: str) -> str:
-    return part.replace("%2F", "/").replace("%25", "%")
 
 
 def _chosen(events: list[Event], config: GetSessionConfig | None) -> list[Event]:

@@ -40,24 +40,23 @@ from __future__ import annotations
 
 import hashlib
 import os
-import weakref
-from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 import orjson
 
 from ..contract import checks
 from ..contract.clock import rfc3339
 from ..contract.commits import RuntimeTurnCommitStamp
-from ..contract.errors import NodeNotFound, SessionNotFound, StoreClosed
+from ..contract.errors import NodeNotFound, SessionNotFound
 from ..contract.graph import ActivePath, GraphAppend, SessionNodeRecord
 from ..contract.sessions import ChildSession, Durability, RootSession, SessionHead, SessionSummary
 from ..session import SessionStore as Handle
 from ._entries import entry_of, node_id_of, payload_of, timestamp_of
+from ._ids import escaped, unescaped
 from ._lane import Lane, Step
 from ._opened import OpenedLanes
-from ._stores import StoreOrPath, Tenancy, lanes
+from ._stores import StoreOrPath, Tenancy
 
 try:
     from claude_agent_sdk import (
@@ -72,8 +71,6 @@ try:
 except ImportError as error:
     raise ImportError("the Claude Agent SDK is missing: pip install 'localstore[claude-agent-sdk]'") from error
 
-R = TypeVar("R")
-
 _FRAMEWORK: Final = "claude-agent-sdk"
 _SUMMARY: Final = "summary"
 _MAX_WITHOUT_SUMMARY: Final = 32
@@ -82,7 +79,7 @@ _MAX_WITHOUT_SUMMARY: Final = 32
 
 def session_id_of(project_key: str, session_id: str, subpath: str | None = None) -> str:
     """The id of the session that keeps a transcript, for `localstore show` and the like."""
-    parts = [_escaped("project_key", project_key), _escaped("session_id", session_id)]
+    parts = [escaped("project_key", project_key), escaped("session_id", session_id)]
     if subpath is not None:
         parts.append(checks.identifier("subpath", subpath))
     return "/".join(parts)
@@ -104,13 +101,12 @@ class LocalStoreSessionStore(SessionStore):
     """
 
     def __init__(self, store_or_path: StoreOrPath, *, durability: Durability = Durability.FULL) -> None:
-        self._tenancy = Tenancy(store_or_path, durability)
-        self._end = weakref.finalize(self, self._tenancy.abandon)
+        self._tenancy = Tenancy(store_or_path, durability, "the session store")
         self._sessions = OpenedLanes(self._tenancy.store, _FRAMEWORK)
         self._unsettled: dict[str, tuple[str, str]] = {}
 
     async def append(self, key: SessionKey, entries: list[SessionStoreEntry]) -> None:
-        self._check_open()
+        self._tenancy.check_open()
         session_id = _session_of(key)
         if not entries:
             return
@@ -119,7 +115,7 @@ class LocalStoreSessionStore(SessionStore):
         if digest != batch.digest:
             turn_id = f"append:{os.urandom(8).hex()}"
         try:
-            await self._run(session_id, lambda: self._append(batch, turn_id))
+            await self._tenancy.run(session_id, lambda: self._append(batch, turn_id))
         except BaseException:
             # Nobody knows whether the entries are there.
             self._unsettled[session_id] = (batch.digest, turn_id)
@@ -127,35 +123,35 @@ class LocalStoreSessionStore(SessionStore):
 
     async def load(self, key: SessionKey) -> list[SessionStoreEntry] | None:
         session_id = _session_of(key)
-        return await self._run(session_id, lambda: self._sessions.on(session_id, _load, None))
+        return await self._tenancy.run(session_id, lambda: self._sessions.on(session_id, _load, None))
 
     async def list_sessions(self, project_key: str) -> list[SessionStoreListEntry]:
-        prefix = f"{_escaped('project_key', project_key)}/"
+        prefix = f"{escaped('project_key', project_key)}/"
 
         def listed() -> list[SessionStoreListEntry]:
             return [
-                SessionStoreListEntry(session_id=_unescaped(name), mtime=row.updated_at_ms)
+                SessionStoreListEntry(session_id=unescaped(name), mtime=row.updated_at_ms)
                 for name, row in self._rows(prefix)
                 if "/" not in name
             ]
 
-        return await self._run(None, listed)
+        return await self._tenancy.run(None, listed)
 
     async def list_session_summaries(self, project_key: str) -> list[SessionSummaryEntry]:
-        prefix = f"{_escaped('project_key', project_key)}/"
+        prefix = f"{escaped('project_key', project_key)}/"
 
         def listed() -> list[SessionSummaryEntry]:
             found = []
             for name, row in self._rows(prefix):
                 if "/" in name:
                     continue
-                key = SessionKey(project_key=project_key, session_id=_unescaped(name))
+                key = SessionKey(project_key=project_key, session_id=unescaped(name))
                 data = self._summary(row.session_id, key)
                 if data is not None:
                     found.append(SessionSummaryEntry(session_id=key["session_id"], mtime=row.updated_at_ms, data=data))
             return found
 
-        return await self._run(None, listed)
+        return await self._tenancy.run(None, listed)
 
     async def delete(self, key: SessionKey) -> None:
         session_id = _session_of(key)
@@ -169,17 +165,16 @@ class LocalStoreSessionStore(SessionStore):
                         store.delete_session(row.session_id)
             store.delete_session(session_id)
 
-        await self._run(session_id, delete)
+        await self._tenancy.run(session_id, delete)
         self._unsettled.pop(session_id, None)
 
     async def list_subkeys(self, key: SessionListSubkeysKey) -> list[str]:
         prefix = f"{session_id_of(key['project_key'], key['session_id'])}/"
-        return await self._run(None, lambda: sorted(name for name, _ in self._rows(prefix)))
+        return await self._tenancy.run(None, lambda: sorted(name for name, _ in self._rows(prefix)))
 
     def close(self) -> None:
         """Let go of the store; one that was opened by path closes with its last user. Idempotent."""
-        if self._end.detach() is not None:
-            self._tenancy.end()
+        self._tenancy.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -187,18 +182,9 @@ class LocalStoreSessionStore(SessionStore):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await lanes().run(None, self.close)
+        await self._tenancy.close_after(None, self.close)
 
     # In the threads.
-
-    def _check_open(self) -> None:
-        if not self._end.alive:
-            raise StoreClosed("the session store")
-
-    async def _run(self, session_id: str | None, work: Callable[[], R]) -> R:
-        self._check_open()
-        name = None if session_id is None else f"{id(self._tenancy.store)} {session_id}"
-        return await lanes().run(name, work)
 
     def _rows(self, prefix: str) -> list[tuple[str, SessionSummary]]:
         """The sessions with a node whose ids begin with `prefix`, by what follows it."""
@@ -286,14 +272,6 @@ class _Batch:
 
 def _session_of(key: SessionKey) -> str:
     return session_id_of(key["project_key"], key["session_id"], key.get("subpath"))
-
-
-def _escaped(name: str, part: object) -> str:
-    return checks.identifier(name, part).replace("%", "%25").replace("/", "%2F")
-
-
-def _unescaped(part: str) -> str:
-    return part.replace("%2F", "/").replace("%25", "%")
 
 
 def _load(lane: Lane) -> list[SessionStoreEntry] | None:

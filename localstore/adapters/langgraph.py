@@ -48,7 +48,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ..contract.sessions import Durability
-from ._stores import StoreOrPath, lanes
+from ._stores import StoreOrPath
 
 try:
     from langgraph.checkpoint.base import (
@@ -114,12 +114,12 @@ class LocalStoreSaver(Saver):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await lanes().run(None, self.close)
+        await self._threads.tenancy.close_after(None, self.close)
 
     # The same, for coroutines.
 
     async def _run(self, thread_id: str | None, work: Callable[[], R]) -> R:
-        return await lanes().run(None if thread_id is None else self._threads.lane(thread_id), work)
+        return await self._threads.tenancy.run(thread_id, work)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """`get_tuple`, awaited."""

@@ -35,23 +35,22 @@ from __future__ import annotations
 
 import hashlib
 import os
-import weakref
-from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
 
 from ..contract import checks
 from ..contract.clock import rfc3339
 from ..contract.commits import RuntimeTurnCommitStamp
-from ..contract.errors import InvalidArgument, NodeNotFound, SessionNotFound, StoreClosed
+from ..contract.errors import InvalidArgument, NodeNotFound
 from ..contract.graph import ActivePath, GraphAppend, GraphReplaceFull, GraphUnchanged, SessionGraph, SessionNodeRecord
 from ..contract.sessions import Durability, SessionHead
 from ..contract.values import JsonObject
 from ..session import SessionStore
 from ._lane import Lane, Step
-from ._stores import StoreOrPath, Tenancy, lanes
+from ._opened import OpenedLanes
+from ._stores import StoreOrPath, Tenancy
 
 try:
     from agents.memory import SessionSettings
@@ -60,8 +59,6 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from agents.items import TResponseInputItem
-
-R = TypeVar("R")
 
 _FRAMEWORK: Final = "openai-agents"
 _ITEM: Final = "openai.item"
@@ -102,9 +99,8 @@ class LocalStoreSession:
         self.session_id = checks.session_id(session_id)
         given = SessionSettings() if session_settings is None else session_settings
         self.session_settings = SessionSettings(**given) if isinstance(given, dict) else given
-        self._tenancy = Tenancy(store_or_path, durability)
-        self._end = weakref.finalize(self, self._tenancy.abandon)
-        self._lane: Lane | None = None
+        self._tenancy = Tenancy(store_or_path, durability, "the session")
+        self._sessions = OpenedLanes(self._tenancy.store, _FRAMEWORK)
         self._calls = 0
         self._unsettled: dict[str, tuple[int, str]] = {}
 
@@ -112,7 +108,7 @@ class LocalStoreSession:
         """The items of the conversation, oldest first: all, or the latest `limit`, by default that of the settings."""
         if limit is None and self.session_settings is not None:
             limit = self.session_settings.limit
-        return await self._run(lambda: self._read(limit))
+        return await self._tenancy.run(self.session_id, lambda: self._read(limit))
 
     async def add_items(self, items: list[TResponseInputItem], *, batch_id: str | None = None) -> None:
         """Add items at the end, all or none.
@@ -121,7 +117,7 @@ class LocalStoreSession:
         happened since. Raises `RuntimeTurnCommitConflict` where other items were added under it, and
         `InvalidArgument` for an item that is not JSON.
         """
-        self._check_open()
+        self._tenancy.check_open()
         if not items:
             return
         payloads = [_payload(item) for item in items]
@@ -130,7 +126,7 @@ class LocalStoreSession:
         _, turn_id = self._unsettled.pop(digest, (0, f"add:{os.urandom(8).hex()}"))
         named = turn_id if batch_id is None else f"batch:{checks.identifier('batch_id', batch_id)}"
         try:
-            await self._run(lambda: self._add(payloads, named, digest))
+            await self._tenancy.run(self.session_id, lambda: self._add(payloads, named, digest))
         except BaseException:
             # Nobody knows whether the items are there.
             self._unsettled[digest] = (call, turn_id)
@@ -140,14 +136,14 @@ class LocalStoreSession:
     async def pop_item(self) -> TResponseInputItem | None:
         """Take the latest item from the conversation and return it; `None` when there is none."""
         call = self._begin()
-        item = await self._run(self._pop)
+        item = await self._tenancy.run(self.session_id, self._pop)
         self._settle(call)
         return item
 
     async def clear_session(self) -> None:
         """Remove all items, of every branch, from the disk too. What was added by `batch_id` stays known."""
         call = self._begin()
-        await self._run(self._clear)
+        await self._tenancy.run(self.session_id, self._clear)
         self._settle(call)
 
     def _begin(self) -> int:
@@ -160,8 +156,7 @@ class LocalStoreSession:
 
     def close(self) -> None:
         """Let go of the store; one that was opened by path closes with its last user. Idempotent."""
-        if self._end.detach() is not None:
-            self._tenancy.end()
+        self._tenancy.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -169,48 +164,14 @@ class LocalStoreSession:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # In the lane, so that what was asked for before is done.
-        await lanes().run(self._lane_name(), self.close)
+        await self._tenancy.close_after(self.session_id, self.close)
 
     # In the threads.
-
-    def _lane_name(self) -> str:
-        return f"{id(self._tenancy.store)} {self.session_id}"
-
-    def _check_open(self) -> None:
-        if not self._end.alive:
-            raise StoreClosed("the session")
-
-    async def _run(self, work: Callable[[], R]) -> R:
-        self._check_open()
-        return await lanes().run(self._lane_name(), work)
-
-    def _opened(self, *, make: bool) -> Lane | None:
-        if self._lane is None:
-            store = self._tenancy.store
-            session = store.create_session(self.session_id) if make else store.open_session(self.session_id)
-            self._lane = None if session is None else Lane(session, _FRAMEWORK)
-        return self._lane
-
-    def _on_session(self, work: Callable[[Lane], R], otherwise: R, *, make: bool = False) -> R:
-        """Do `work`; once more, if the session was deleted since it was opened. `otherwise`: there is none."""
-        is_known = self._lane is not None
-        lane = self._opened(make=make)
-        if lane is None:
-            return otherwise
-        try:
-            return work(lane)
-        except SessionNotFound:
-            self._lane = None
-            if not is_known:
-                raise
-        lane = self._opened(make=make)
-        return otherwise if lane is None else work(lane)
 
     def _read(self, limit: int | None) -> list[TResponseInputItem]:
         if limit is not None and limit < 0:
             limit = None  # as the SDK's own sessions have it
-        return self._on_session(lambda lane: _items(lane.session, limit), [])
+        return self._sessions.on(self.session_id, lambda lane: _items(lane.session, limit), [])
 
     def _add(self, payloads: list[JsonObject], turn_id: str, digest: str) -> None:
         def add(lane: Lane) -> None:
@@ -227,21 +188,22 @@ class LocalStoreSession:
 
             lane.commit(decide)
 
-        self._on_session(add, None, make=True)
+        self._sessions.on_made(self.session_id, add, None)
 
     def _pop(self) -> TResponseInputItem | None:
-        def decide(head: SessionHead | None) -> tuple[Step | None, TResponseInputItem | None]:
-            node = None if head is None else _last_item(session(), head.leaf_node_id)
-            if node is None:
-                return None, None
-            parent = None if node.parent_node_id is None else session().load_node(node.parent_node_id)
-            return Step(GraphUnchanged(None if parent is None else parent.node_id)), _item(node.payload)
+        def pop(lane: Lane) -> TResponseInputItem | None:
+            session = lane.session
 
-        def session() -> SessionStore:
-            assert self._lane is not None
-            return self._lane.session
+            def decide(head: SessionHead | None) -> tuple[Step | None, TResponseInputItem | None]:
+                node = None if head is None else _last_item(session, head.leaf_node_id)
+                if node is None:
+                    return None, None
+                parent = None if node.parent_node_id is None else session.load_node(node.parent_node_id)
+                return Step(GraphUnchanged(None if parent is None else parent.node_id)), _item(node.payload)
 
-        return self._on_session(lambda lane: lane.commit(decide), None)
+            return lane.commit(decide)
+
+        return self._sessions.on(self.session_id, pop, None)
 
     def _clear(self) -> None:
         def clear(lane: Lane) -> None:
@@ -251,7 +213,7 @@ class LocalStoreSession:
             lane.commit(decide)
             lane.session.vacuum()
 
-        self._on_session(clear, None)
+        self._sessions.on(self.session_id, clear, None)
 
 
 def _payload(item: object) -> JsonObject:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
-from ...contract.errors import SessionNotFound, StoreClosed
+from ...contract.errors import SessionNotFound
 from ...contract.graph import ActivePath
 from ...contract.sessions import Durability
 from ...store import Store
@@ -26,8 +25,7 @@ class Threads:
     """The threads of a store, for a saver and its clones. The store is given back when nobody refers to this."""
 
     def __init__(self, store_or_path: StoreOrPath, durability: Durability) -> None:
-        self._tenancy = Tenancy(store_or_path, durability)
-        self._end = weakref.finalize(self, self._tenancy.abandon)
+        self.tenancy = Tenancy(store_or_path, durability, "the saver")
         self._mutex = threading.Lock()
         self._open: OrderedDict[str, Thread] = OrderedDict()
 
@@ -35,12 +33,7 @@ class Threads:
         """Let go of the store. Idempotent."""
         with self._mutex:
             self._open.clear()
-        if self._end.detach() is not None:
-            self._tenancy.end()
-
-    def lane(self, thread_id: str) -> str:
-        """The name under which the calls of a thread are kept in order."""
-        return f"{id(self._tenancy.store)} {thread_id}"
+        self.tenancy.close()
 
     def on(self, thread_id: str, work: Callable[[Thread], R], otherwise: R, *, make: bool = False) -> R:
         """Do `work` on a thread; `otherwise` is the answer where there is none and none is made.
@@ -83,14 +76,9 @@ class Threads:
         self._forget(thread_id)
         self._store().delete_session(thread_id)
 
-    def exists(self, thread_id: str) -> bool:
-        """Whether there is a session of that id."""
-        return self._store().open_session(thread_id) is not None
-
     def _store(self) -> Store:
-        if not self._end.alive:
-            raise StoreClosed("the saver")
-        return self._tenancy.store
+        self.tenancy.check_open()
+        return self.tenancy.store
 
     def _find(self, thread_id: str, *, make: bool) -> Thread | None:
         store = self._store()
