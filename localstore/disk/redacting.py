@@ -7,18 +7,20 @@ the next redaction, whatever it looks for, or with the next clean close.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import pbkdf2_hmac
 
 import orjson
 
-from ..contract.redaction import LeftPlace, RedactedPlace, SessionRedaction
+from ..contract.errors import CorruptRecord
+from ..contract.redaction import LeftPlace, RedactedKind, RedactedPlace, SessionRedaction
 from ..machine.redaction import Redaction
 from ..machine.redactor import Redactor
 from . import names
 from .factlines import LARGE_VALUE
 from .files import seal
+from .fold import META_KIND
 from .loading import Loaded
 from .strays import matching, remove, strays
 from .system import system
@@ -58,9 +60,21 @@ def found_beside(folder: str, loaded: Loaded, redaction: Redaction, redactor: Re
     bad = frozenset(each.path for each in loaded.bad_entries)
     found = strays(folder, loaded.head, frozenset(redaction.stored), bad)
     beside: Found = {place.id: place for _, place in matching(folder, found, redactor)}
+    beside |= {place.id: place for place in _stale_metadata(folder, loaded, redactor)}
     if loaded.unknown and redactor.json(orjson.dumps(loaded.unknown))[1]:
         beside[names.HEAD] = LeftPlace("record", names.HEAD, "fields of a later release have it; use that release")
     return beside
+
+
+def _stale_metadata(folder: str, loaded: Loaded, redactor: Redactor) -> Iterator[RedactedPlace]:
+    """Matches in a `meta.json` that is not what the head says: a power cut may have left it to a head of afterwards."""
+    try:
+        raw = system.read_file(os.path.join(folder, names.META))
+    except (FileNotFoundError, CorruptRecord):
+        return
+    count = 0 if raw == seal(META_KIND, loaded.head.meta) else redactor.count_in(raw)
+    if count:
+        yield RedactedPlace(RedactedKind.FILE, names.META, count)
 
 
 def preview(folder: str, loaded: Loaded, redaction: Redaction, redactor: Redactor) -> SessionRedaction:
@@ -91,6 +105,8 @@ def carry_out(
         loaded.state = redaction.state
         loaded = fold(loaded, facts=redaction.facts(), kept=(), blobs_total=blobs_total)
         write_whole(path, seal(KIND, replace(receipt, done=True)), flush=True)
+    elif any(_stale_metadata(folder, loaded, redactor)):
+        write_whole(os.path.join(folder, names.META), seal(META_KIND, loaded.head.meta), flush=True)
     remove(folder, strays(folder, loaded.head, kept), redactor)
     for where in (folder, *(os.path.join(folder, name) for name in _HOLDERS)):
         # Or a power cut would bring back what was removed.
