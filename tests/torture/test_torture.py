@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import orjson
 import pytest
 
+from localstore import LocalStore
 from localstore.cli import ExitCode, main
 from localstore.disk import filesystems
-from localstore.testing.torture import full_disk, livecopies, probes, soak, torture
+from localstore.testing.torture import answers, full_disk, livecopies, probes, soak, torture, workers
+from localstore.testing.torture.answers import Answer
 
 pytestmark = pytest.mark.race
 
@@ -78,23 +81,49 @@ def test_locks_that_do_not_exclude_fail(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_answers_that_are_not_so_fail(tmp_path: Path) -> None:
     assert soak.kills(str(tmp_path), 1).failures == ()
-    failures = soak.judge(str(tmp_path / "store"), [("commit", "never", 1), ("input", "never", 0)])
-    assert [failure.split()[0] for failure in failures] == ["commit", "input"]
+    (known, *_) = [each for each in answers.answers_in(str(tmp_path / "logs")) if each.kind == "commit"]
+    lies = [Answer("commit", "never", 1, 0), Answer("input", "never", 0, 0), Answer("refused", known.mark, 0, 0)]
+    told = [Answer("refused", "never", 0, 0), known]
+    failures = soak.judge(str(tmp_path / "store"), [*told, *lies])
+    assert [failure.partition(" ")[0] for failure in failures] == ["commit", "input", known.mark]
 
 
 @pytest.mark.damaged
 def test_copies_that_miss_something_fail(tmp_path: Path) -> None:
-    assert livecopies.copies(str(tmp_path), 1).failures == ()
-    copy = livecopies.Copy(str(tmp_path / "copy-0"), 2, 3)
-    nodes = livecopies._nodes(copy.root)
-    assert livecopies.judge(copy, [], nodes) == []
-    never = [livecopies.Answer("commit", "never", 1), livecopies.Answer("input", "never", 1)]
-    assert len(livecopies.judge(copy, never, nodes)) == 2
-    assert livecopies.judge(copy, [], ["another", *nodes]) == ["its history is not one that there was"]
+    found = livecopies.copies(str(tmp_path), 1)
+    assert found.failures == ()
+    assert found.count > 0
+    copy = livecopies.Copy(str(tmp_path / "copy-0"), 2, 3, 0)
+    held = answers.held_by(copy.root)
+    assert livecopies.judge(copy, [], held) == []
+    never = [Answer("commit", "never", 1, 1), Answer("input", "never", 0, 1)]
+    assert len(livecopies.judge(copy, never, held)) == 2
+    other = held._replace(nodes=["another", *held.nodes])
+    assert livecopies.judge(copy, [], other) == ["its history is not one that there was"]
     for pattern in ("*.jsonl", "*.journal"):
         for path in tmp_path.joinpath("copy-0").rglob(pattern):
             path.unlink()
-    assert livecopies.judge(copy, [livecopies.Answer("commit", nodes[0], 1)], nodes) != []
+    assert livecopies.judge(copy, [Answer("commit", held.nodes[0], 1, 1)], held) != []
+
+
+@pytest.mark.damaged
+@pytest.mark.parametrize(("seconds", "folds"), [(1, 65), (61, 1)])
+def test_a_copy_that_took_longer_than_was_promised_is_not_judged(tmp_path: Path, seconds: int, folds: int) -> None:
+    """A slow disk is not a bad one: such copies are told of, and the others are judged."""
+    end = seconds * 1_000_000_000
+    slow = livecopies.Copy(str(tmp_path / "slow"), 0, end, folds)
+    fast = livecopies.Copy(str(tmp_path / "fast"), 0, 1_000_000_000, 64)
+    with LocalStore(tmp_path / "store") as store:
+        store.create_session(workers.SESSION)
+    for copy in (slow, fast):
+        shutil.copytree(tmp_path / "store", copy.root)
+        next(Path(copy.root).rglob("head.json")).write_bytes(b"damaged")
+    found = livecopies._judged([slow], str(tmp_path / "store"), [], [])
+    assert (found.count, found.failures) == (0, ())
+    assert "1 of 1 copies took longer" in found.notes[0]
+    found = livecopies._judged([slow, fast], str(tmp_path / "store"), [], [])
+    assert (found.count, len(found.notes)) == (1, 1)
+    assert {failure.partition(":")[0] for failure in found.failures} == {"copy 0"}
 
 
 def test_a_disk_that_is_full_at_times_loses_nothing(tmp_path: Path) -> None:
@@ -115,9 +144,3 @@ def test_where_a_disk_cannot_be_filled_the_certificate_says_why(
     found = torture(tmp_path, seconds=0.5)
     assert [trial.what for trial in found.trials if trial.name == "full disk"] == ["not tried: nobody may"]
     assert found.passed
-
-
-def test_what_was_refused_and_is_there_fails(tmp_path: Path) -> None:
-    assert soak.kills(str(tmp_path), 1).failures == ()
-    (mark, *_) = [mark for kind, mark, _ in soak.answers_in(str(tmp_path / "logs"))[0] if kind == "commit"]
-    assert full_disk._not_there(str(tmp_path / "store"), [mark, "never"]) == [f"{mark} was refused, and is there"]

@@ -13,9 +13,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ... import FullGraph, LocalStore
+from ... import LocalStore
+from .answers import REFUSED, answers_in, wait_for
 from .probes import Trial, end, start
-from .soak import answers_in, judge
+from .soak import judge
 from .workers import SESSION
 
 NAME = "full disk"
@@ -25,8 +26,6 @@ WORKERS = 2
 
 _ENOUGH = SIZE // 3
 """Bytes that must be free without the ballast, or what is written fills the disk for good."""
-_WAIT_S = 30.0
-_POLL_S = 0.01
 _UNMOUNT_TRIES = 100
 
 
@@ -112,9 +111,9 @@ def _filled(folder: str, mounted: str, seconds: float) -> Trial:
             end(worker, kill=True)
         if os.path.lexists(ballast):
             os.unlink(ballast)
-    answers, refused = answers_in(logs)
-    failures += judge(root, answers) + _not_there(root, refused)
-    what = f"times full; {len(answers)} answers and {len(refused)} refusals judged"
+    failures += judge(root, answers_in(logs))
+    counts = _counts(logs)
+    what = f"times full; {counts['answered']} answers and {counts['refused']} refusals judged"
     return Trial(NAME, rounds, what, tuple(failures))
 
 
@@ -138,35 +137,11 @@ def _fill(path: str) -> None:
 
 
 def _counts(logs: str) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for name in os.listdir(logs):
-        with open(os.path.join(logs, name), encoding="ascii") as file:
-            for line in file:
-                found["refused" if line.startswith("refused") else "answered"] += 1
-    return found
+    return Counter("refused" if each.kind == REFUSED else "answered" for each in answers_in(logs))
 
 
 def _reached(logs: str, workers: list[subprocess.Popen[bytes]], **wanted: int) -> list[str]:
     """Wait until so many calls were answered or refused."""
-    pace, until = threading.Event(), time.monotonic() + _WAIT_S
-    while time.monotonic() < until:
-        ended = [worker.returncode for worker in workers if worker.poll() is not None]
-        if ended:
-            return [f"a worker ended by itself with {ended[0]}: its error is in the output above"]
-        counts = _counts(logs)
-        if all(counts[kind] >= number for kind, number in wanted.items()):
-            return []
-        pace.wait(_POLL_S)
-    kind = next(iter(wanted))
+    ((kind, number),) = wanted.items()
     state = "with space again" if kind == "answered" else "on a full disk"
-    return [f"{state} no call was {kind} in {_WAIT_S:.0f} s"]
-
-
-def _not_there(root: str, refused: list[str]) -> list[str]:
-    """What was refused, and is there all the same."""
-    with LocalStore(root) as store:
-        session = store.create_session(SESSION)
-        read = session.load_session(FullGraph())
-        nodes = set() if read is None else {node.node_id for node in read.graph.nodes}
-        inputs = {each.input_id for each in session.list_pending_turn_inputs(SESSION)}
-    return [f"{mark} was refused, and is there" for mark in refused if mark in nodes | inputs]
+    return wait_for(workers, lambda: _counts(logs)[kind] >= number, f"{state} no call was {kind}")

@@ -5,129 +5,100 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
 import threading
 import time
 from typing import NamedTuple
 
-from ... import FullGraph, LocalStore, SessionStore
 from ...contract.errors import StoreError
+from ...disk import superseded
 from ...disk.check import check_store
 from ...disk.checking.findings import Severity
+from .answers import Answer, Held, answers_in, ended_by_themselves, head_of, held_by, wait_for
 from .probes import Trial, end, start
-from .workers import SESSION
 
 WORKERS = 2
 MOST = 50
 """How many copies are made at most."""
-_WAIT_S = 60.0
-_POLL_S = 0.01
 
 
 class Copy(NamedTuple):
-    """Where it is, and from when to when it was made, nanoseconds since the epoch."""
+    """Where it is, from when to when it was made, nanoseconds since the epoch, and how many folds went on meanwhile."""
 
     root: str
     begun: int
     ended: int
+    folds: int
 
-
-class Answer(NamedTuple):
-    """What was answered: a commit or an input, its id, and when."""
-
-    kind: str
-    mark: str
-    at: int
+    @property
+    def is_promised(self) -> bool:
+        """Whether what it was copied from stayed for all of it: a disk that is slow is not a bad one."""
+        return self.folds <= superseded.MOST_JOURNALS and self.ended - self.begun < superseded.GRACE_S * 1e9
 
 
 def copies(folder: str, seconds: float) -> Trial:
     """Copy the store again and again: each copy is sound, and of a moment since the copying began."""
     root, logs = os.path.join(folder, "copied"), os.path.join(folder, "copied-logs")
     os.mkdir(logs)
-    paths = [os.path.join(logs, f"{number}") for number in range(WORKERS)]
-    alive = [start("fold", root, path, f"w{at}") for at, path in enumerate(paths)]
+    alive = [start("fold", root, os.path.join(logs, f"{number}"), f"w{number}") for number in range(WORKERS)]
     made: list[Copy] = []
     pace, chance = threading.Event(), random.Random()
-    failures: list[str] = []
     try:
-        failures += _wait_for(alive, paths, pace)
+        failures = wait_for(alive, lambda: _is_folded(root, logs), "a worker was answered nothing, or folded nothing")
         until = time.monotonic() + seconds
         while not failures and (not made or (time.monotonic() < until and len(made) < MOST)):
             pace.wait(chance.random() * 0.1)
             made.append(_copy(root, os.path.join(folder, f"copy-{len(made)}")))
-        failures += [f"a worker ended by itself with {each.poll()}" for each in alive if each.poll() is not None]
+        failures = failures or ended_by_themselves(alive)
     finally:
         for process in alive:
             end(process, kill=True)
-    answers = [answer for path in paths for answer in _answers(path)]
-    if not failures:
-        final = _nodes(root)
-        failures += [f"copy {at}: {why}" for at, copy in enumerate(made) for why in judge(copy, answers, final)]
-    failed = len({failure.partition(":")[0] for failure in failures})
-    return Trial(
-        "copies", len(made), f"plain copies judged while the store was folded, {failed} failed", tuple(failures)
-    )
+    return _judged(made, root, answers_in(logs), failures)
 
 
-def _wait_for(alive: list[subprocess.Popen[bytes]], paths: list[str], pace: threading.Event) -> list[str]:
-    """Wait until each worker was answered once."""
-    until = time.monotonic() + _WAIT_S
-    for process, path in zip(alive, paths, strict=True):
-        while not (os.path.exists(path) and os.path.getsize(path)):
-            if process.poll() is not None or time.monotonic() > until:
-                return ["a worker was answered nothing"]
-            pace.wait(_POLL_S)
-    return []
+def _is_folded(root: str, logs: str) -> bool:
+    """Whether each worker was answered once, and the session was folded since it was made."""
+    return len({each.mark.partition(".")[0] for each in answers_in(logs)}) == WORKERS and head_of(root).folded_seq > 0
 
 
 def _copy(root: str, target: str) -> Copy:
-    begun = time.time_ns()
+    generation, begun = head_of(root).generation, time.time_ns()
     try:
         shutil.copytree(root, target)
     except shutil.Error:
         pass  # a file in the making was gone when it got there: the copy is judged, not the tool
-    return Copy(target, begun, time.time_ns())
+    return Copy(target, begun, time.time_ns(), head_of(root).generation - generation)
 
 
-def _answers(path: str) -> list[Answer]:
-    if not os.path.exists(path):
-        return []
-    with open(path, encoding="ascii") as file:
-        # A last line without an end was cut off by the kill.
-        lines = [line.split() for line in file if line.endswith("\n")]
-    return [Answer(kind, mark, int(at)) for kind, mark, _, at in lines]
+def _judged(made: list[Copy], root: str, answers: list[Answer], failures: list[str]) -> Trial:
+    promised = [copy for copy in made if copy.is_promised]
+    if not failures:
+        final = held_by(root)
+        failures = [f"copy {at}: {why}" for at, copy in enumerate(promised) for why in judge(copy, answers, final)]
+    failed = len({failure.partition(":")[0] for failure in failures})
+    slow = len(made) - len(promised)
+    note = (
+        f"{slow} of {len(made)} copies took longer than what is superseded stays, {superseded.MOST_JOURNALS} folds or"
+        f" {superseded.GRACE_S:.0f} s, and were not judged: `localstore backup` copies a store in use on any disk"
+    )
+    what = f"plain copies judged while the store was folded, {failed} failed"
+    return Trial("copies", len(promised), what, tuple(failures), (note,) if slow else ())
 
 
-def judge(copy: Copy, answers: list[Answer], final: list[str]) -> list[str]:
-    """What is wrong with a copy of a session that has the nodes `final` in the end."""
+def judge(copy: Copy, answers: list[Answer], final: Held) -> list[str]:
+    """What is wrong with a copy of a session that has `final` in the end."""
     # A file that went while it was copied has whatever mode the tool had given it by then.
     found = [each for each in check_store(copy.root).findings if each.kind != "permissions"]
     found = [each for each in found if each.severity is not Severity.INFO]
     if found:
         return [f"{each.path}: {each.message}" for each in found]
     try:
-        nodes, inputs = _nodes(copy.root), _inputs(copy.root)
+        held = held_by(copy.root)
     except StoreError as error:
         return [f"it does not open: {error}"]
-    if nodes != final[: len(nodes)]:
+    if held.nodes != final.nodes[: len(held.nodes)]:
         return ["its history is not one that there was"]
-    there = {"commit": frozenset(nodes), "input": frozenset(inputs)}
+    there = {"commit": frozenset(held.nodes), "input": frozenset(held.inputs)}
     known = [each for each in answers if each.at < copy.begun]
     return [
         f"{each.kind} {each.mark} was answered before it began" for each in known if each.mark not in there[each.kind]
     ]
-
-
-def _session(store: LocalStore) -> SessionStore:
-    return store.create_session(SESSION)
-
-
-def _nodes(root: str) -> list[str]:
-    with LocalStore(root) as store:
-        read = _session(store).load_session(FullGraph())
-    return [] if read is None else [each.node_id for each in read.graph.nodes]
-
-
-def _inputs(root: str) -> list[str]:
-    with LocalStore(root) as store:
-        return [each.input_id for each in _session(store).list_pending_turn_inputs(SESSION)]

@@ -25,6 +25,8 @@ from ..builders import append_commit, next_input, node
 SESSION = "torture"
 _TTL_MS = 60_000
 _PAUSE_S = 0.005
+_BETWEEN_FOLDS_S = 0.02
+"""A copy is promised to be whole up to a number of folds during it: a pause leaves a slow disk the time for one."""
 
 
 def _say(text: str) -> None:
@@ -85,14 +87,18 @@ def fold(root: str, log: str, name: str) -> None:
     """As `work`, with values too large for a line, and folding again and again."""
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     session = LocalStore(root).create_session(SESSION)
+    pace = threading.Event()
     number = 0
     while True:
         number += 1
         _log_answer(fd, session, name, number, large=20_000)
-        if number % 50 == 0:
+        if number % 4:
+            continue
+        if number % 48 == 0:
             session.vacuum()
-        elif number % 4 == 0:
+        else:
             session.checkpoint()
+        pace.wait(_BETWEEN_FOLDS_S)
 
 
 def fill(root: str, log: str, name: str) -> None:
