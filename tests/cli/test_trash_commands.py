@@ -2,9 +2,11 @@
 
 import pytest
 
+from localstore import LocalStore, SystemClock
 from localstore.cli import ExitCode
 from localstore.cli.amounts import byte_count, milliseconds
 from localstore.cli.invocation import CommandFailure
+from localstore.testing import ManualClock
 from localstore.testing.builders import append_commit, next_input, node, owner
 
 SESSION = "session-1"
@@ -22,9 +24,14 @@ def commit(session):
 
 
 @pytest.fixture
-def three(store, session):
-    for session_id in (SESSION, "other", "another"):
-        commit(store.create_session(session_id))
+def three(root, store):
+    """Sessions that were written to one after the other, a second between them, a minute ago."""
+    clock = ManualClock(SystemClock().now_ms() - 60_000)
+    with LocalStore(root, clock=clock) as earlier:
+        earlier.create_session(SESSION, session_name="A session", model="a-model", cwd="/somewhere")
+        for session_id in (SESSION, "other", "another"):
+            clock.advance(1_000)
+            commit(earlier.create_session(session_id))
     return store
 
 
