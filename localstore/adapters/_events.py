@@ -8,6 +8,7 @@ from ..contract.values import JsonObject
 
 try:
     from google.adk.events.event import Event
+    from google.adk.events.event_actions import EventActions
     from pydantic_core import to_jsonable_python
 except ImportError as error:
     raise ImportError("the Agent Development Kit is missing: pip install 'localstore[adk]'") from error
@@ -28,7 +29,7 @@ def opening_payload(state: dict[str, Any], created_at: float) -> JsonObject:
 
 def payload_of(event: Event) -> JsonObject:
     """The payload of an event's node, without what is temporary in it."""
-    actions = event.actions
+    actions: EventActions | None = event.actions
     delta = to_jsonable_python(dict(actions.state_delta or {}), fallback=repr) if actions else {}
     stated = event.model_copy(update={"actions": actions.model_copy(update={"state_delta": {}})}) if actions else event
     fields = stated.model_dump(exclude_none=True, mode="json")

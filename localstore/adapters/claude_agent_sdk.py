@@ -229,7 +229,7 @@ class _Batch:
             RootSession() if self.is_main else ChildSession(session_id_of(key["project_key"], key["session_id"]))
         )
         self._key = key
-        self._entries = [(node_id_of(entry), payload_of(entry), entry) for entry in entries]
+        self._entries = [(node_id_of(entry), payload_of({**entry}), entry) for entry in entries]
         self.has_nameless = any(node_id is None for node_id, _, _ in self._entries)
         text = orjson.dumps([payload for _, payload, _ in self._entries], option=orjson.OPT_SORT_KEYS)
         self.digest = hashlib.sha256(text).hexdigest()[:32]

@@ -11,9 +11,10 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from google.adk.agents import LlmAgent
-from google.adk.models import BaseLlm, LlmResponse
+from google.adk.models.base_llm import BaseLlm
+from google.adk.models.llm_response import LlmResponse
 from google.adk.runners import Runner
-from google.adk.tools import ToolContext
+from google.adk.tools.tool_context import ToolContext
 from google.genai import types
 
 from localstore import LocalStore
@@ -54,7 +55,7 @@ async def talk(root: str) -> None:
             message = types.Content(role="user", parts=[types.Part(text=question)])
             print("user      -", question)
             async for event in runner.run_async(user_id="ada", session_id="trip", new_message=message):
-                if event.is_final_response():
+                if event.is_final_response() and event.content and event.content.parts:
                     print("assistant -", event.content.parts[0].text)
             print("known     -", await service.get_user_state(app_name="trains", user_id="ada"))
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-pytest.importorskip("google.adk", reason="the Agent Development Kit is not among the pinned packages")
+pytest.importorskip("google.adk", reason="it needs the extra adk")
 
 from google.adk.errors import StaleSessionError
 from google.adk.errors.already_exists_error import AlreadyExistsError

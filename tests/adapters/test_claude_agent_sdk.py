@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-pytest.importorskip("claude_agent_sdk", reason="the SDK comes with a program of hundreds of megabytes")
+pytest.importorskip("claude_agent_sdk", reason="it needs the extra claude-agent-sdk")
 
 from claude_agent_sdk import (  # after the check
     AssistantMessage,
@@ -169,12 +169,13 @@ def test_a_retry_of_a_call_that_did_not_return_adds_nothing_twice(tmp_path: Path
 def test_what_is_no_entry_or_key_is_refused(tmp_path: Path) -> None:
     async def main() -> None:
         store = LocalStoreSessionStore(tmp_path / "store")
+        nameless: Any = {**KEY, "subpath": ""}
         refused: list[Any] = [["text"], [{"type": "x", "bad": object()}], [{"type": "x", "bad": {1}}]]
         for entries in refused:
             with pytest.raises(InvalidArgument):
                 await store.append(KEY, entries)
         with pytest.raises(InvalidArgument):
-            await store.append({**KEY, "subpath": ""}, [user(0, "a")])
+            await store.append(nameless, [user(0, "a")])
         assert await store.load(KEY) is None
         assert await store.list_sessions(PROJECT) == []
         store.close()
@@ -216,7 +217,8 @@ def test_the_summary_is_that_of_the_head_in_every_process_and_after_a_rewind(tmp
             await store.append(KEY, ENTRIES)
             for number in range(5, 205):
                 await store.append(KEY, [assistant(number, "on")])
-            await store.append(KEY, [user(205, "on"), {"type": "tag", "tag": "done", "sessionId": SESSION}])
+            tag: Any = {"type": "tag", "tag": "done", "sessionId": SESSION}
+            await store.append(KEY, [user(205, "on"), tag])
 
     async def read() -> Any:
         async with LocalStoreSessionStore(tmp_path / "store") as store:
@@ -490,7 +492,8 @@ def test_the_disk_holds_the_entries_and_little_more(tmp_path: Path) -> None:
             for index in range(100):
                 entries = [user(2 * index, f"{index:>2048}"), assistant(2 * index + 1, f"{-index:>2048}")]
                 size += len(json.dumps(entries))
-                await store.append(KEY, [*entries, {"type": "last-prompt", "lastPrompt": f"{index:>200}"}])
+                prompt: Any = {"type": "last-prompt", "lastPrompt": f"{index:>200}"}
+                await store.append(KEY, [*entries, prompt])
             return size
 
     payload = run(main())
