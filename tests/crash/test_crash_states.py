@@ -18,7 +18,7 @@ from tests.crash.crash_oracle import History, remember
 from tests.crash.crash_recovery import NEXT_BOOT, Judge
 from tests.crash.crash_second import visit_recoveries, visit_repeats
 from tests.crash.crash_settings import Setting, scratch
-from tests.crash.crash_visits import Recording, record, visit
+from tests.crash.crash_visits import Recording, record, visit, wrong
 from tests.crash.crash_workload import SCRIPT, A, World
 
 FULL, PROCESS = Durability.FULL, Durability.PROCESS
@@ -131,14 +131,18 @@ def _recoveries(recording: Recording, history: History, judge: Judge, rng, base:
         point = rng.randrange(len(recording.log))
         for tree in recording.disk_at(point).cuts(rng, 1, 0):
             found = judge.recover(tree, boot=NEXT_BOOT, kind="first power cut")
+            acknowledged, begun = recording.at(point)
+            where = f"after a first power cut at call {point}"
+            yield from wrong(found, history, acknowledged, begun, recording.setting.durability, where)
+            done += bool(found.trouble)
             seen = [at for at, each in enumerate(history.after) if each.sessions[A] == found.sessions.get(A)]
             if found.trouble or not seen or history.after[seen[0]].sessions[A] is None:
                 continue
-            wrong, second = visit_recoveries(
+            more, second = visit_recoveries(
                 tree, seen[0], recording, history, recording.setting, f"{base}/{point}", rng, most=most
             )
             judge.visits += second.visits
-            yield from (f"after a first power cut at call {point}: {each}" for each in wrong)
+            yield from (f"{where}: {each}" for each in more)
             done += 1
 
 
