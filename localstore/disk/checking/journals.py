@@ -76,7 +76,10 @@ def _check_journal(look: Look, head: Head, path: str, replayed: Replayed, boot: 
     finally:
         journal.close()
     if torn:
-        message = f"{torn} bytes behind the last record were never acknowledged: a write that was cut short"
+        message = (
+            f"{torn} bytes behind the last record are no record: a write that was cut short and never acknowledged,"
+            " or else the file was cut short since"
+        )
         look.note(Severity.INFO, "torn_write", path, message, "the next call sets them aside", offset=offset)
     if unended:
         _check_last_ending(look, path, raw[offset - 1 : offset], offset - 1)
