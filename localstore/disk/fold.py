@@ -34,7 +34,7 @@ from .head import (
 )
 from .leftovers import remove_quietly, size_of_file
 from .loading import Loaded, head_path
-from .nodefile import NodeLine, build_node_file
+from .nodewriter import NodeFileBytes
 from .quarantine import set_aside
 from .system import system
 from .views import show_lease, write_whole
@@ -210,29 +210,23 @@ def _write_node_files(folder: str, old: Head, new: Head, facts: Iterable[Fact]) 
     refs = new.files
     # Where all files are written anew, nothing of the old head stays, and none of them alone makes the new one.
     earlier = old if refs else replace(new, files=(NodeFileRef(_NEVER_THERE, 0, 0, 0),))
-    for lines, first, last, is_last in _portions(facts, new.folded_seq):
+    left = iter(facts)
+    following = next(left, None)
+    while True:
+        made = NodeFileBytes()
+        first = last = new.folded_seq if following is None else following.seq
+        while following is not None and made.size < FILE_BYTES:
+            made.add(encode_fact(following), CODES[type(following)], following.keys())
+            last = following.seq
+            following = next(left, None)
         own = NodeFileRef("", 0, first, last)
-        copy = replace(new, files=(*refs, own)) if is_last else earlier
-        sha, content = build_node_file(lines, dump(copy))
+        sha, content = made.finish(dump(earlier if following is not None else replace(new, files=(*refs, own))))
         system.write_over_partial(os.path.join(where, names.node_file(sha)), content, True)
         refs = (*refs, NodeFileRef(sha, len(content), first, last))
+        if following is None:
+            break
     system.flush_dir(where)
     return replace(new, files=refs)
-
-
-def _portions(facts: Iterable[Fact], seq: int) -> Iterator[tuple[list[NodeLine], int, int, bool]]:
-    """Facts as lines in portions of about a file: lines, first and last record, whether it is the last portion."""
-    lines: list[NodeLine] = []
-    size, first, last = 0, 0, 0
-    for fact in facts:
-        if size >= FILE_BYTES:
-            yield lines, first, last, False
-            lines, size, first = [], 0, 0
-        body = encode_fact(fact)
-        lines.append(NodeLine(body, CODES[type(fact)], fact.keys()))
-        size += len(body)
-        first, last = first or fact.seq, fact.seq
-    yield lines, first or seq, last or seq, True
 
 
 def _dropped(recent: Recent) -> Iterator[str]:

@@ -50,11 +50,32 @@ def build_node_file(lines: Iterable[NodeLine], head: bytes | dict[str, Any]) -> 
         lines: the records, in order.
         head: the copy of the head: a JSON object in one line, or what becomes one.
     """
-    contents = _Contents()
-    pieces = [contents.line(body, kind, keys) for body, kind, keys in lines]
-    pieces.append(contents.ending(head))
-    raw = b"".join(pieces)
-    return sha256(raw).hexdigest(), raw
+    made = NodeFileBytes()
+    for line in lines:
+        made.add(*line)
+    return made.finish(head)
+
+
+class NodeFileBytes:
+    """A node file that is made in memory, record by record."""
+
+    def __init__(self) -> None:
+        self._contents = _Contents()
+        self._pieces: list[bytes] = []
+
+    @property
+    def size(self) -> int:
+        """The bytes of the records so far."""
+        return self._contents.size
+
+    def add(self, body: bytes, kind: int, keys: tuple[str, ...]) -> None:
+        """Appends a record; see `NodeLine`."""
+        self._pieces.append(self._contents.line(body, kind, keys))
+
+    def finish(self, head: bytes | dict[str, Any]) -> tuple[str, bytes]:
+        """Name and bytes of the file, with this copy of the head: a JSON object in one line, or what becomes one."""
+        raw = b"".join([*self._pieces, self._contents.ending(head)])
+        return sha256(raw).hexdigest(), raw
 
 
 class NodeFileWriter:

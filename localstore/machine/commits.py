@@ -111,7 +111,7 @@ class _Values:
 
     def __init__(self, state: SessionState, archive: Archive) -> None:
         self._archive = archive
-        self._known = _current_refs(state)
+        self._state = state
         self.new: dict[BlobRef, Value] = {}
 
     def put(self, content: bytes) -> BlobRef:
@@ -121,21 +121,24 @@ class _Values:
         return ref
 
     def has(self, ref: BlobRef) -> bool:
-        return ref in self._known or ref in self.new or self._archive.has_value(ref)
+        return ref in self.new or self._is_stored(ref)
+
+    def _is_stored(self, ref: BlobRef) -> bool:
+        """Most commits give again what the head holds, so that nothing is looked up for it."""
+        state, manifest = self._state, self._state.manifest
+        if manifest is not None and ref in (
+            state.checkpoint_ref,
+            manifest.tool_state_ref,
+            manifest.plugin_snapshot_ref,
+            manifest.execution_state_ref,
+        ):
+            return True
+        return any(ref == frame.execution_state_ref for frame in state.frames) or self._archive.has_value(ref)
 
     def require(self, what: str, ref: BlobRef | None) -> BlobRef | None:
-        if ref is not None and ref not in self._known and not self._archive.has_value(ref):
+        if ref is not None and not self._is_stored(ref):
             raise InvalidCommit(f"{what} {ref!r} is not stored; give the value with it")
         return ref
-
-
-def _current_refs(state: SessionState) -> frozenset[BlobRef]:
-    """Refs that the head holds: what most commits give again, so that nothing is looked up for it."""
-    refs = {state.checkpoint_ref} | {frame.execution_state_ref for frame in state.frames}
-    if state.manifest is not None:
-        manifest = state.manifest
-        refs |= {manifest.tool_state_ref, manifest.plugin_snapshot_ref, manifest.execution_state_ref}
-    return frozenset(ref for ref in refs if ref is not None)
 
 
 def _manifest(request: RuntimeCommit, values: _Values) -> SessionCheckpoint:
