@@ -15,6 +15,7 @@ from localstore import (
     CorruptRecord,
     FullGraph,
     LocalStore,
+    SessionMeta,
 )
 from localstore.disk.check import check_store
 from localstore.disk.system import System, system
@@ -124,6 +125,25 @@ class TestBackup:
         assert sound(place)
         store.close()
         assert contents(place) == contents(store.root)
+
+    def test_again_repairs_what_a_power_cut_left_half_done(self, store, place):
+        store.backup(place)
+        (meta,) = place.glob("sessions/a-*/meta.json")
+        former = meta.read_bytes()
+        reached(store, "a").save_session_meta(SessionMeta("a", "another name", "", "", ""))
+        store.backup(place)
+        renewed = meta.read_bytes()
+        # The new head was durable, the new metadata was not, and copies were not finished.
+        meta.write_bytes(former)
+        shard = next((place / "attachments").iterdir())
+        left = [meta.parent / "inputs" / f"x.{1:016x}.tmp", shard / f"x.{2:016x}.tmp"]
+        for path in left:
+            path.write_bytes(b"half")
+            os.utime(path, (0, 0))
+        assert store.backup(place).unchanged == ("a", "b", "c")
+        assert meta.read_bytes() == renewed
+        assert [path for path in left if path.exists()] == []
+        assert sound(place)
 
     def test_passes_over_rows_whose_bytes_are_elsewhere(self, store, place):
         session = reached(store, "b")

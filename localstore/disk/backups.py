@@ -15,11 +15,11 @@ from ..contract.errors import BackendError, CorruptRecord, SessionNotFound
 from ..contract.sessions import Durability
 from ..machine.moment import Moment
 from . import names, snapshots
-from .files import read_sealed
+from .files import read_sealed, seal
 from .fold import write_head
 from .head import at_rest
 from .keeper import FileKeeper
-from .leftovers import remove_quietly, remove_tree_quietly
+from .leftovers import remove_quietly, remove_tree_quietly, unfinished
 from .loading import Loaded, load_head_only
 from .lock import SessionLock
 from .root import KIND as STORE_KIND
@@ -28,7 +28,7 @@ from .snapshots import Copier
 from .superseded import clean
 from .system import system
 from .trash import DEADLINE_S
-from .views import show_lease, write_whole
+from .views import LEASE_KIND, show_lease, write_whole
 
 if TYPE_CHECKING:
     from .sessions import FileSessions
@@ -85,6 +85,13 @@ def _same_drive(here: str, there: str) -> bool:
 def _record(root: str) -> StoreRecord:
     path = os.path.join(root, names.STORE)
     return read_sealed(StoreRecord, STORE_KIND, system.read_file(path), path)
+
+
+def _content(path: str) -> bytes | None:
+    try:
+        return system.read_file(path)
+    except (FileNotFoundError, CorruptRecord):
+        return None
 
 
 class _Backup:
@@ -182,18 +189,31 @@ class _Backup:
                 raise BackendError(f"{folder} was written to since it was backed up; make the backup in another folder")
             if there.head.generation == loaded.head.generation:
                 self._take_attachments(loaded, moment)
-                # Whoever made it so may have been cut off before it was durable.
+                # Whoever made it so may have been cut off before it was durable, or before all was removed: a power cut
+                # may have left this head and the views of another one.
+                self._show(folder, loaded)
                 system.flush_dir(folder)
+                clean(folder, there.head, there.head)
+                self._remove_gone(folder, {part.name for part in snapshots.parts_of(source, loaded)})
                 self._unchanged.append(session_id)
                 return
             taken = self._take(source, loaded, folder, moment)
-            write_whole(os.path.join(folder, names.META), snapshots.records_of(loaded)[names.META], flush=True)
-            show_lease(folder, loaded.state.lease, flush=True)
+            self._show(folder, loaded)
             clean(folder, there.head, write_head(folder, at_rest(loaded.head), loaded.unknown, placed=False))
-            self._remove_gone_blobs(folder, taken)
+            self._remove_gone(folder, taken)
             self._copied.append(session_id)
         finally:
             lock.close()
+
+    @staticmethod
+    def _show(folder: str, loaded: Loaded) -> None:
+        """Bring the views of the head up to date."""
+        path, meta = os.path.join(folder, names.META), snapshots.records_of(loaded)[names.META]
+        if _content(path) != meta:
+            write_whole(path, meta, flush=True)
+        lease = loaded.state.lease
+        if _content(os.path.join(folder, names.LEASE)) != (None if lease is None else seal(LEASE_KIND, lease)):
+            show_lease(folder, lease, flush=True)
 
     def _take(self, source: str, loaded: Loaded, folder: str, moment: Moment) -> set[str]:
         self._take_attachments(loaded, moment)
@@ -227,11 +247,13 @@ class _Backup:
         system.flush_dir(os.path.dirname(path))
 
     @staticmethod
-    def _remove_gone_blobs(folder: str, taken: set[str]) -> None:
-        where = os.path.join(folder, names.BLOBS)
-        if os.path.lexists(where):
-            for name in system.listdir(where):
-                if names.is_sha256(name) and f"{names.BLOBS}/{name}" not in taken:
+    def _remove_gone(folder: str, taken: set[str]) -> None:
+        """Blobs that the session dropped, and what a backup that was cut off did not finish."""
+        for inside in (names.BLOBS, names.INPUTS, names.WORK):
+            where = os.path.join(folder, inside)
+            for name in system.listdir(where) if os.path.lexists(where) else ():
+                is_dropped = names.is_sha256(name) and f"{inside}/{name}" not in taken
+                if is_dropped or names.is_temporary(name):
                     remove_quietly(os.path.join(where, name))
 
     def _trash_deleted(self) -> tuple[tuple[str, ...], BackendError | CorruptRecord | None]:
@@ -264,10 +286,13 @@ class _Backup:
                     self._take_attachment(name)
 
     def _settle(self) -> None:
-        """Make the names durable that a backup before this one may have left unflushed."""
+        """Make names durable that a backup before this one may have left unflushed; remove what it left over."""
         for shard, is_folder in system.entries(self._to):
             if is_folder:
-                system.flush_dir(os.path.join(self._to, shard))
+                where = os.path.join(self._to, shard)
+                for path in unfinished(where):
+                    remove_quietly(path)
+                system.flush_dir(where)
         system.flush_dir(self._to)
         for folder in (names.SESSIONS, names.TRASH):
             if os.path.lexists(os.path.join(self._path, folder)):

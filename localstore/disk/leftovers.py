@@ -20,10 +20,10 @@ STALE_S = 60.0
 
 def clear_leftovers(root: str) -> None:
     """Remove what was never finished, and what was being purged from the trash. Never fails."""
-    for path in _unfinished(root):
+    for path in unfinished(root):
         remove_quietly(path)
     for folder in (names.SESSIONS, names.TRASH):
-        for path in _unfinished(os.path.join(root, folder)):
+        for path in unfinished(os.path.join(root, folder)):
             remove_tree_quietly(path)
 
 
@@ -59,7 +59,8 @@ def size_of_file(path: str) -> int:
         return 0
 
 
-def _unfinished(folder: str) -> Iterator[str]:
+def unfinished(folder: str) -> Iterator[str]:
+    """What in the folder was in the making, whose maker is gone."""
     for name, _ in _entries(folder):
         if names.is_temporary(name):
             path = os.path.join(folder, name)
