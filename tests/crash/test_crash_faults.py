@@ -45,7 +45,7 @@ def fail_everywhere(name, history, seed, share, capsys):
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_call_that_fails_leaves_the_former_state(name, history, capsys):
-    made = fail_everywhere(name, history, SEED, 0.006, capsys)
+    made = fail_everywhere(name, history, SEED, 0.01, capsys)
     assert made.total() > 100
 
 
