@@ -29,6 +29,7 @@ LONG_TEXT: Final = 64
 LONG_JSON: Final = 96
 SECTIONS: Final = ("content", "state", "metadata", "values", "writes")
 
+_NESTED: Final = (list, dict)
 _MAX_LEAVES: Final = 200
 _MAX_SHAPES: Final = 4096
 
@@ -56,21 +57,29 @@ def parts(payload: dict[str, Any]) -> list[Said]:
     return found
 
 
-def _number(said: Said, found: list[Said]) -> None:
+def _number(said: Said, found: list[Said]) -> bool:
+    """Append the parts of what is said; whether it is itself known to be long."""
     if isinstance(said, str):
         if len(said) >= LONG_TEXT:
             found.append(said)
-    elif isinstance(said, (list, dict)):
-        for item in said.values() if isinstance(said, dict) else said:
-            _number(item, found)
-        if len(orjson.dumps(said)) >= LONG_JSON:
-            found.append(said)
+        return len(said) >= LONG_JSON
+    if not isinstance(said, _NESTED):
+        return False
+    # What has something long in it is long: no need to write it all out to see that.
+    is_long = False
+    for item in said.values() if isinstance(said, dict) else said:
+        is_long = _number(item, found) or is_long
+    if is_long or len(orjson.dumps(said)) >= LONG_JSON:
+        found.append(said)
+        return True
+    return False
 
 
 def understood(said: Said, node: int, part: Callable[[Place], Said]) -> Tree:
     """The tree that is said in that node; `part` gives what is referred to."""
+    # Most of what is said are scalars: they are not called for.
     if isinstance(said, list):
-        return [understood(item, node, part) for item in said]
+        return [understood(item, node, part) if isinstance(item, _NESTED) else item for item in said]
     if not isinstance(said, dict):
         return said
     mark = mark_of(said)
@@ -82,13 +91,13 @@ def understood(said: Said, node: int, part: Callable[[Place], Said]) -> Tree:
         place, changes = _place(content, node), iter(content[2:])
         leaves = {leaf: understood(value, node, part) for leaf, value in zip(changes, changes, strict=True)}
         return _with_leaves(understood(part(place), place.node, part), leaves, [0])
-    return {key: understood(item, node, part) for key, item in said.items()}
+    return {key: understood(item, node, part) if isinstance(item, _NESTED) else item for key, item in said.items()}
 
 
 def _place(content: object, node: int) -> Place:
     if type(content) is int:
         return Place(node, content)
-    if isinstance(content, list) and len(content) >= 2 and all(type(number) is int for number in content[:2]):
+    if isinstance(content, list) and len(content) >= 2 and type(content[0]) is type(content[1]) is int:
         return Place(content[0], content[1])
     raise CorruptRecord("a reference in a checkpoint", f"it names no part of a node: {content!r:.80}")
 

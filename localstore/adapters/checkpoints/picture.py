@@ -180,8 +180,9 @@ class Picture:
         follows = before is not None and before.key[0] == key[0]
         parent_id = payload["parent"] if "parent" in payload else before.key[1] if before and follows else None
         depth = self._by_number[base].depth + 1 if base in self._by_number else 0
-        early = dict.fromkeys(write.node for write in self.writes.get(key, {}).values())
-        node = CheckpointNode(number, key, parent_id, base, depth, timestamp, [*early, number])
+        early = self.writes.get(key)
+        line = [number] if early is None else [*dict.fromkeys(write.node for write in early.values()), number]
+        node = CheckpointNode(number, key, parent_id, base, depth, timestamp, line)
         self._by_number[number] = node
         self.checkpoints.setdefault(key[0], {})[key[1]] = node
         self._owners[number] = key
@@ -335,8 +336,11 @@ class Picture:
             for channel, said in said_values.items():
                 values[channel] = self._value(said, number, values.get(channel))
             state, metadata = expected(before.state, before.metadata, said_values, gone)
-            state = patched(state, self._object(payload, "state", number))
-            return State(state, patched(metadata, self._object(payload, "metadata", number)), values)
+            if "state" in payload:
+                state = patched(state, self._object(payload, "state", number))
+            if "metadata" in payload:
+                metadata = patched(metadata, self._object(payload, "metadata", number))
+            return State(state, metadata, values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise self._damaged(number, error) from error
 
@@ -357,7 +361,7 @@ class Picture:
         return Cell(said, number)
 
     def _object(self, payload: dict[str, Any], section: str, number: int) -> dict[str, Any]:
-        tree = self.understand(payload.get(section, {}), number)
+        tree = self.understand(payload[section], number)
         if not isinstance(tree, dict):
             raise TypeError(f"its {section} is no object")
         return tree

@@ -29,6 +29,7 @@ MAX_DEPTH: Final = 150
 """Levels of JSON that a tree may nest; a store's payloads may have 200."""
 
 _OPTION: Final = ormsgpack.OPT_NON_STR_KEYS
+_NESTED: Final = (list, dict)
 _SCALARS: Final = (str, int, bool, type(None))
 
 
@@ -104,12 +105,12 @@ def _extension(value: _Extension, depth: int) -> Tree:
 
 def _object(tree: Tree) -> Any:
     if isinstance(tree, list):
-        return [_object(item) for item in tree]
+        return [_object(item) if isinstance(item, _NESTED) else item for item in tree]
     if not isinstance(tree, dict):
         return tree
     mark = mark_of(tree)
     if mark is None:
-        return {key: _object(item) for key, item in tree.items()}
+        return {key: _object(item) if isinstance(item, _NESTED) else item for key, item in tree.items()}
     content = tree[mark]
     if mark == "$x":
         return ormsgpack.Ext(content[0], to_bytes(content[1]))
