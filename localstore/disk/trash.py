@@ -227,17 +227,29 @@ class Trash:
             if source is None:
                 return False
             doomed = os.path.join(self._trash, names.temporary(os.path.basename(source)))
-            try:
-                system.rename_dir(source, doomed)
-            except FileNotFoundError:
-                return False
-            try:
-                self._flush_names()
-            except BaseException:
-                system.rename_dir(doomed, source)
-                raise
+            # Both: whoever moved it here may have died before the name that it had was durably gone.
+            with system.flushing_dir(self._sessions) as flush_former, system.flushing_dir(self._trash) as flush:
+                try:
+                    system.rename_dir(source, doomed)
+                except FileNotFoundError:
+                    return False
+                try:
+                    flush_former()
+                    flush()
+                except BackendError:
+                    if _is_put_back(doomed, source):
+                        raise
         remove_tree_quietly(doomed)
         return True
+
+
+def _is_put_back(doomed: str, source: str) -> bool:
+    """Whether what could not be purged durably is in the trash again; if not, it is gone, unless a power cut comes."""
+    try:
+        system.rename_dir(doomed, source)
+    except (BackendError, FileNotFoundError, FileExistsError):
+        return False
+    return True
 
 
 def _revive(folder: str, boot: str, incarnation: str) -> bool:
