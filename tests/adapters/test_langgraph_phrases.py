@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from localstore.adapters.checkpoints.phrases import LONG_JSON, LONG_TEXT, SECTIONS, parts
 
-TEXTS = st.sampled_from(["", "é", '"']).flatmap(lambda char: st.integers(0, 120).map(lambda count: char * count))
+# Lengths about the limits, of the text itself and of the JSON of what has it.
+LENGTHS = (0, 1, 30, LONG_TEXT - 1, LONG_TEXT, 70, LONG_JSON - 5, LONG_JSON - 4, LONG_JSON - 1, LONG_JSON)
+TEXTS = st.builds(lambda char, length: char * length, st.sampled_from(("x", "é", '"')), st.sampled_from(LENGTHS))
 TREES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | TEXTS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
-    max_leaves=24,
+    max_leaves=12,
 )
 
 
@@ -28,7 +30,7 @@ def as_defined(said: Any) -> list[Any]:
     return [*inner, said] if len(orjson.dumps(said)) >= LONG_JSON else inner
 
 
-@given(st.fixed_dictionaries({}, optional=dict.fromkeys(("kind", *SECTIONS), TREES)))
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(("kind", "state", "writes"), TREES)))
 def test_parts_are_those_of_the_format(payload: dict[str, Any]) -> None:
     found = parts(payload)
     assert found == [part for section in SECTIONS if section in payload for part in as_defined(payload[section])]
