@@ -29,9 +29,10 @@ from localstore.cli.transcripts import put_transcript
 from localstore.disk.check import check_store
 from localstore.disk.system import System, system
 from localstore.importers import read_transcript_file
-from localstore.testing.builders import append_commit, command, frame, next_input, node, said, usage
+from localstore.testing.builders import command, frame, next_input, node, said, usage
 from localstore.testing.builders import owner as an_owner
 from tests.cli.sample import TRANSCRIPTS
+from tests.commits import commit
 
 SESSION = "session-1"
 
@@ -41,14 +42,6 @@ def reached(store, session_id) -> Any:
     session = store.open_session(session_id)
     assert session is not None
     return session
-
-
-def commit(session, *nodes, **changes):
-    lease = session.try_claim_session_execution_lease(session.session_id, an_owner(), 60_000).acquired()
-    made = append_commit(*nodes, session_id=session.session_id, **changes)
-    session.commit_runtime_state(
-        made.with_session_execution_lease(lease.fence()).releasing_session_execution_lease(lease.completion())
-    )
 
 
 def everything(session):

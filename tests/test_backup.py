@@ -19,8 +19,8 @@ from localstore import (
 )
 from localstore.disk.check import check_store
 from localstore.disk.system import System, system
-from localstore.testing.builders import append_commit, next_input, node
-from localstore.testing.builders import owner as an_owner
+from localstore.testing.builders import next_input, node
+from tests.commits import commit
 from tests.history.faults import FailsAt
 
 PICTURE = AttachmentCreateMeta("image/png", 1, 2, "p")
@@ -32,14 +32,6 @@ def reached(store, session_id) -> Any:
     session = store.open_session(session_id)
     assert session is not None
     return session
-
-
-def commit(session, *nodes):
-    lease = session.try_claim_session_execution_lease(session.session_id, an_owner(), 60_000).acquired()
-    made = append_commit(*nodes, session_id=session.session_id)
-    return session.commit_runtime_state(
-        made.with_session_execution_lease(lease.fence()).releasing_session_execution_lease(lease.completion())
-    ).head_revision
 
 
 def contents(root):
@@ -204,7 +196,7 @@ class TestBackup:
     def test_refuses_to_overwrite_what_was_written_to_the_backup(self, store, place):
         store.backup(place)
         with LocalStore(place) as backup:
-            commit(backup.open_session("a"), node("mine", "n1"))
+            commit(reached(backup, "a"), node("mine", "n1"))
         commit(store.open_session("b"), node("n2", "n1"))
         with pytest.raises(BackendError, match="written to"):
             store.backup(place)
@@ -304,7 +296,7 @@ class under_load:
                 while not self._stop.is_set():
                     for name, revisions in self.written.items():
                         last = revisions[-1]
-                        revisions.append(commit(own.open_session(name), node(f"n{last + 1}", f"n{last}")))
+                        revisions.append(commit(reached(own, name), node(f"n{last + 1}", f"n{last}")))
                         if last % 20 == 0:
                             reached(own, name).checkpoint()
         except Exception as error:  # noqa: BLE001 - told at the end

@@ -24,6 +24,7 @@ from localstore.disk.check import check_store
 from localstore.disk.head import unseal_head
 from localstore.disk.repair import repair_store
 from localstore.testing.builders import append_commit, next_input, node, owner, wake
+from tests.commits import settle
 
 SESSION = "copied"
 PARTS = ("head", "journals", "nodes", "inputs", "work", "blobs")
@@ -472,10 +473,7 @@ def test_a_dropped_value_that_is_stored_again_stays(course: Course) -> None:
         course.states.append(())
         large = type(made.checkpoint)(plugin_snapshot=text * 5_000)
         made = type(made)(SESSION, None, made.config, (), None, made.graph, large)
-        lease = session.try_claim_session_execution_lease(SESSION, owner(), 60_000).acquired()
-        assert lease is not None
-        made = made.with_session_execution_lease(lease.fence())
-        session.commit_runtime_state(made.releasing_session_execution_lease(lease.completion()))
+        settle(session, made)
 
     store_value("this")
     course.checkpoint()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from localstore import CorruptRecord, FullGraph, InMemoryStore, InvalidArgument, LocalStore, SearchHit, SessionNotFound
 from localstore.machine import needles, searching
 from localstore.testing.builders import append_commit, node, replace_commit, said
-from localstore.testing.builders import owner as an_owner
+from tests.commits import settle
 
 DIFFICULT = (
     'he said "no"',
@@ -41,11 +41,7 @@ def reached(store, session_id) -> Any:
 
 def commit(session, *nodes, replaces=False):
     make = replace_commit if replaces else append_commit
-    lease = session.try_claim_session_execution_lease(session.session_id, an_owner(), 60_000).acquired()
-    made = make(*nodes, session_id=session.session_id)
-    session.commit_runtime_state(
-        made.with_session_execution_lease(lease.fence()).releasing_session_execution_lease(lease.completion())
-    )
+    settle(session, make(*nodes, session_id=session.session_id))
 
 
 def brute_force(store, text, *, regex=False, ignore_case=True, role=None):

@@ -5,8 +5,9 @@ import uuid
 import pytest
 
 from localstore.cli import ExitCode
-from localstore.testing.builders import append_commit, chain, node, owner, said
+from localstore.testing.builders import chain, node, owner, said
 from tests.cli.sample import loaded, opened
+from tests.commits import commit
 
 SESSION = "session-1"
 
@@ -17,15 +18,6 @@ def grown(session):
     commit(session, said("alpha", None, "Hello \x1b[31mthere"), *chain("beta", "beta-2", after="alpha"))
     commit(session, node("gamma", "beta-2"))
     return session
-
-
-def commit(session, *nodes):
-    lease = session.try_claim_session_execution_lease(SESSION, owner(), 60_000).acquired()
-    session.commit_runtime_state(
-        append_commit(*nodes)
-        .with_session_execution_lease(lease.fence())
-        .releasing_session_execution_lease(lease.completion())
-    )
 
 
 def leaf(session):

@@ -4,8 +4,9 @@ import pytest
 
 from localstore import AttachmentCreateMeta, FullGraph
 from localstore.cli import ExitCode
-from localstore.testing.builders import append_commit, next_input, owner, said
+from localstore.testing.builders import next_input, owner, said
 from tests.cli.sample import loaded, tree
+from tests.commits import commit
 
 SECRET = "sk-live-4711"
 OTHER = "other"
@@ -16,12 +17,7 @@ def told(store, session):
     """Two sessions with a secret in each."""
     for session_id in (session.session_id, OTHER):
         handle = store.create_session(session_id)
-        lease = handle.try_claim_session_execution_lease(session_id, owner(), 60_000).acquired()
-        handle.commit_runtime_state(
-            append_commit(said("a", None, f"the key {SECRET}"), session_id=session_id)
-            .with_session_execution_lease(lease.fence())
-            .releasing_session_execution_lease(lease.completion())
-        )
+        commit(handle, said("a", None, f"the key {SECRET}"))
     session.enqueue_pending_turn_input(next_input(f"and {SECRET} again", input_id="i"))
     return session
 

@@ -7,8 +7,9 @@ import pytest
 from localstore import ActivePath, ChildSession, LeaseOwnerIdentity, LocalStore, TokenUsage
 from localstore.cli import ExitCode
 from localstore.disk import names
-from localstore.testing.builders import append_commit, said, usage
+from localstore.testing.builders import said, usage
 from tests.cli.sample import DEMO, DEMO_ID, dead_owner
+from tests.commits import commit
 
 SUMMARY_FIELDS = {
     "session_id",
@@ -24,15 +25,6 @@ SUMMARY_FIELDS = {
     "head_revision",
     "size_bytes",
 }
-
-
-def commit(session, *nodes, **changes):
-    """Commit under a lease of its own, released at once."""
-    own_id = session.session_id
-    owner = LeaseOwnerIdentity.opaque("worker", "1")
-    lease = session.try_claim_session_execution_lease(own_id, owner, 60_000).acquired()
-    given = append_commit(*nodes, session_id=own_id, session_execution_lease=lease.fence(), **changes)
-    session.commit_runtime_state(given.releasing_session_execution_lease(lease.completion()))
 
 
 def test_ls_of_an_empty_store(run, root, store):

@@ -9,7 +9,8 @@ import pytest
 from localstore import AttachmentCreateMeta
 from localstore.cli import ExitCode
 from localstore.disk.space import KINDS, measure
-from localstore.testing.builders import append_commit, next_input, node, owner, wake
+from localstore.testing.builders import next_input, node, wake
+from tests.commits import commit
 
 
 def truth(*folders):
@@ -24,14 +25,8 @@ def truth(*folders):
 
 
 def fill(session, size):
-    session_id = session.session_id
-    lease = session.try_claim_session_execution_lease(session_id, owner(), 60_000).acquired()
     big = type(node("n"))("n", None, "2026-01-01T00:00:00Z", {"kind": "event", "text": "x" * size})
-    session.commit_runtime_state(
-        append_commit(big, session_id=session_id)
-        .with_session_execution_lease(lease.fence())
-        .releasing_session_execution_lease(lease.completion())
-    )
+    commit(session, big)
     session.checkpoint()
 
 

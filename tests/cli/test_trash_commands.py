@@ -7,20 +7,11 @@ from localstore.cli import ExitCode
 from localstore.cli.amounts import byte_count, milliseconds
 from localstore.cli.invocation import CommandFailure
 from localstore.testing import ManualClock
-from localstore.testing.builders import append_commit, next_input, node, owner
+from localstore.testing.builders import next_input, node, owner
+from tests.commits import commit
 
 SESSION = "session-1"
 DAY = 86_400_000
-
-
-def commit(session):
-    session_id = session.session_id
-    lease = session.try_claim_session_execution_lease(session_id, owner(), 60_000).acquired()
-    session.commit_runtime_state(
-        append_commit(node("n"), session_id=session_id)
-        .with_session_execution_lease(lease.fence())
-        .releasing_session_execution_lease(lease.completion())
-    )
 
 
 @pytest.fixture
@@ -31,7 +22,7 @@ def three(root, store):
         earlier.create_session(SESSION, session_name="A session", model="a-model", cwd="/somewhere")
         for session_id in (SESSION, "other", "another"):
             clock.advance(1_000)
-            commit(earlier.create_session(session_id))
+            commit(earlier.create_session(session_id), node("n"))
     return store
 
 

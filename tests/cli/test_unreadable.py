@@ -4,7 +4,8 @@ import pytest
 
 from localstore import AttachmentCreateMeta, CorruptRecord, LocalStore, SessionScopedAttachmentStore
 from localstore.cli import ExitCode
-from localstore.testing.builders import append_commit, owner, said
+from localstore.testing.builders import said
+from tests.commits import commit
 
 GOOD = "good"
 BAD = "bad"
@@ -20,13 +21,7 @@ def damaged(root):
             session = store.create_session(session_id)
             attachments = SessionScopedAttachmentStore(store.attachments, session)
             attachments.put(session_id.encode(), AttachmentCreateMeta("text/plain"))
-            lease = session.try_claim_session_execution_lease(session_id, owner(), 60_000).acquired()
-            assert lease is not None
-            session.commit_runtime_state(
-                append_commit(said("a", None, f"needle in {session_id}"), session_id=session_id)
-                .with_session_execution_lease(lease.fence())
-                .releasing_session_execution_lease(lease.completion())
-            )
+            commit(session, said("a", None, f"needle in {session_id}"))
     (folder,) = (root / "sessions").glob(f"{BAD}-*")
     (folder / "head.json").write_bytes(b"?")
     for file in (folder / "nodes").iterdir():

@@ -4,19 +4,10 @@ import pytest
 
 from localstore import AttachmentCreateMeta, HydratedSessionCheckpoint
 from localstore.cli import ExitCode
-from localstore.testing.builders import append_commit, chain, node, owner
+from localstore.testing.builders import chain, node
+from tests.commits import commit
 
 SESSION = "session-1"
-
-
-def commit(session, *nodes, **changes):
-    session_id = session.session_id
-    lease = session.try_claim_session_execution_lease(session_id, owner(), 60_000).acquired()
-    session.commit_runtime_state(
-        append_commit(*nodes, session_id=session_id, **changes)
-        .with_session_execution_lease(lease.fence())
-        .releasing_session_execution_lease(lease.completion())
-    )
 
 
 def on_disk(root):

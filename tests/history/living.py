@@ -16,6 +16,7 @@ from localstore import (
 )
 from localstore.store import Store
 from localstore.testing import SESSION, ManualClock, append_commit, commit_of, owner
+from tests.commits import settle
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -59,16 +60,7 @@ class Living:
 
     def settle(self, session: SessionStore, graph: Any, **changes: Any) -> RuntimeCommitResult:
         """Commit `graph` under a lease that is given back."""
-        lease = self.lease(session)
-        return session.commit_runtime_state(
-            commit_of(
-                graph,
-                session_id=session.session_id,
-                session_execution_lease=lease.fence(),
-                release_session_execution_lease=lease.completion(),
-                **changes,
-            )
-        )
+        return settle(session, commit_of(graph, session_id=session.session_id, **changes))
 
     def append(self, *nodes: SessionNodeRecord, session: SessionStore | None = None, **changes: Any) -> int:
         """Commit `nodes`, the last of which is the leaf; the new revision."""
