@@ -25,6 +25,7 @@ from localstore.disk.head import unseal_head
 from localstore.disk.repair import repair_store
 from localstore.testing.builders import append_commit, next_input, node, owner, wake
 from tests.commits import settle
+from tests.folders import tree
 
 SESSION = "copied"
 PARTS = ("head", "journals", "nodes", "inputs", "work", "blobs")
@@ -289,13 +290,6 @@ def ways(course: Course) -> Iterator[dict[str, int]]:
     found.sort(key=lambda way: -max(map(way.count, way)) // 4)
     for way in found[:MOST]:
         yield {**dict(zip(PARTS, way, strict=True)), "views": (way[0] + 1) % len(course.moments)}
-
-
-def tree(root: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(root)): sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-        for path in sorted(root.rglob("*"))
-    }
 
 
 def unclean(root: Path) -> list[Any]:

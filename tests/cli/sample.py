@@ -121,10 +121,3 @@ def commands() -> list[str]:
     groups = [group.typer_instance for group in build_app(rich=False).registered_groups]
     found = [command.name for group in groups if group is not None for command in group.registered_commands]
     return sorted(filter(None, found))
-
-
-def tree(root: Path) -> dict[str, bytes | None]:
-    """Every entry below `root`, and the bytes of its files."""
-    return {
-        str(path.relative_to(root)): path.read_bytes() if path.is_file() else None for path in sorted(root.rglob("*"))
-    }

@@ -7,7 +7,8 @@ import pytest
 from localstore import LocalStore
 from localstore.cli import ExitCode
 from localstore.disk import names
-from tests.cli.sample import DEMO, tree
+from tests.cli.sample import DEMO
+from tests.folders import tree
 
 FINDING_FIELDS = {"severity", "kind", "path", "session_id", "offset", "node_id", "message", "remedy"}
 

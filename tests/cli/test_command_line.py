@@ -11,7 +11,8 @@ from localstore import LocalStore, UnsupportedRecordSchemaVersion
 from localstore.cli import ExitCode, main
 from localstore.disk import names
 from localstore.testing.builders import next_input
-from tests.cli.sample import DEMO, REPOSITORY, commands, tree
+from tests.cli.sample import DEMO, REPOSITORY, commands
+from tests.folders import tree
 
 COMMANDS = commands()
 LOOKING: list[tuple[str, ...]] = [

@@ -20,10 +20,10 @@ from tests.cli.sample import (
     content,
     loaded,
     opened,
-    tree,
     usage_of,
     write_lines,
 )
+from tests.folders import tree
 
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.name)

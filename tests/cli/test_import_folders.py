@@ -8,7 +8,8 @@ import pytest
 
 from localstore import LocalStore
 from localstore.cli import ExitCode
-from tests.cli.sample import DEMO, DEMO_ID, claude_line, content, tree, write_lines
+from tests.cli.sample import DEMO, DEMO_ID, claude_line, content, write_lines
+from tests.folders import tree
 
 TRAJECTORY = {"history": [{"role": "user", "content": "fix it"}, {"role": "assistant", "content": "done"}], "info": {}}
 CODEX = [

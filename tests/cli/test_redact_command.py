@@ -5,8 +5,9 @@ import pytest
 from localstore import AttachmentCreateMeta, FullGraph
 from localstore.cli import ExitCode
 from localstore.testing.builders import next_input, owner, said
-from tests.cli.sample import loaded, tree
+from tests.cli.sample import loaded
 from tests.commits import commit
+from tests.folders import tree
 
 SECRET = "sk-live-4711"
 OTHER = "other"

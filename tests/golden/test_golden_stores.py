@@ -15,6 +15,7 @@ from localstore.disk import lines, names
 from localstore.disk.check import check_store
 from localstore.disk.head import seal_head, unseal_head
 from localstore.testing import SteppedClock, said
+from tests.folders import files
 from tests.golden.golden_maker import BOOT, EXPECTED, ID, PICTURE, commit, content
 
 FORMATS = sorted(path for path in Path(__file__).parent.glob("v*") if path.is_dir())
@@ -32,10 +33,6 @@ def golden(request) -> Path:
 def copied(golden: Path, tmp_path: Path) -> Path:
     """A copy, as after a clone: names, bytes, and not the modes that the store had."""
     return Path(shutil.copytree(golden, tmp_path / "store", copy_function=shutil.copyfile))
-
-
-def tree(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
 def is_within(expected: Any, found: Any) -> bool:
@@ -72,13 +69,13 @@ def test_it_checks_clean(copied: Path) -> None:
 
 
 def test_whoever_only_reads_leaves_every_byte_as_it_is(copied: Path) -> None:
-    before = tree(copied)
+    before = files(copied)
     with LocalStore(copied, clock=SteppedClock()) as store:
         content(store)
         for row in store.list_sessions():
             assert store.open_session(row.session_id) is not None
         check_store(copied)
-    assert tree(copied) == before
+    assert files(copied) == before
 
 
 def test_it_is_written_on(copied: Path) -> None:
@@ -117,12 +114,12 @@ def test_a_newer_format_is_refused_and_nothing_written(copied: Path, name: str) 
     paths = [path for path in copied.rglob(name) if "trash" not in path.parts]
     for path in paths:
         path.write_bytes(sealed_anew(path.read_bytes(), lambda fields: fields.update(schema_version=2, later=[1])))
-    before = tree(copied)
+    before = files(copied)
     with pytest.raises(UnsupportedRecordSchemaVersion) as caught:
         use(copied)
     assert (caught.value.actual, caught.value.expected) == (2, 1)
     assert caught.value.record_kind == SEALED[name]
-    assert tree(copied) == before
+    assert files(copied) == before
 
 
 def use(root: Path) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from localstore import JsonObject
+from tests.folders import copy_in_use
 from tests.processes.judged_history import Kept, Line, judge_queue, read_store, what_was_told
 
 
@@ -16,6 +21,21 @@ class Copy:
     root: Path
     begun: int
     ended: int
+
+
+def by_command(root: Path, target: Path) -> None:
+    """By the tool that people use."""
+    subprocess.run(["cp", "-r", str(root), str(target)], check=False, capture_output=True)
+
+
+WAYS = [way for way, is_there in ((by_command, shutil.which("cp") is not None), (copy_in_use, True)) if is_there]
+
+
+def copied(way: Callable[[Path, Path], None], root: Path, target: Path) -> Copy:
+    """A copy made in one of the ways."""
+    begun = time.time_ns()
+    way(root, target)
+    return Copy(target, begun, time.time_ns())
 
 
 def judge_copies(

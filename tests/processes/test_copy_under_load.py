@@ -7,43 +7,21 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
-import subprocess
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from localstore.contract.errors import StoreError
 from localstore.disk.check import check_store
+from tests.folders import tree
 from tests.processes.crews import Crew
-from tests.processes.judged_copies import Copy, judge_copies
+from tests.processes.judged_copies import WAYS, Copy, copied, judge_copies
 from tests.processes.judged_history import Kept, Line, judge, read_logs, read_store, what_was_told
 
 SECONDS = float(os.environ.get("LOCALSTORE_COPY_SECONDS", "4"))
 pytestmark = [pytest.mark.race, pytest.mark.timeout(240 + 20 * SECONDS)]
-
-
-def by_command(root: Path, target: Path) -> None:
-    subprocess.run(["cp", "-r", str(root), str(target)], check=False, capture_output=True)
-
-
-def by_library(root: Path, target: Path) -> None:
-    try:
-        shutil.copytree(root, target)
-    except shutil.Error:
-        pass  # a temporary file was gone when it got there
-
-
-WAYS = [way for way, is_there in ((by_command, shutil.which("cp") is not None), (by_library, True)) if is_there]
-
-
-def copied(way: Callable[[Path, Path], None], root: Path, target: Path) -> Copy:
-    begun = time.time_ns()
-    way(root, target)
-    return Copy(target, begun, time.time_ns())
 
 
 def wrong_with(copy: Copy, last: dict[str, Kept], logs: dict[str, list[Line]]) -> str | None:
@@ -67,10 +45,6 @@ def wrong_with(copy: Copy, last: dict[str, Kept], logs: dict[str, list[Line]]) -
 
 def _was_asked(line: Line, until: int) -> bool:
     return bool(line["what"] == "asks commit" and line["at"] <= until)
-
-
-def tree(root: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
 def test_a_copy_of_a_store_that_folds_all_the_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -18,7 +16,7 @@ import pytest
 
 from localstore import LocalStore
 from tests.processes.crews import Crew, context
-from tests.processes.judged_copies import Copy, judge_copies
+from tests.processes.judged_copies import WAYS, copied, judge_copies
 from tests.processes.judged_history import Line, judge, read_logs, read_store, what_was_told
 from tests.processes.judged_worker import SESSIONS, work_for, work_on_both_sides_of_a_fork
 
@@ -66,26 +64,12 @@ def test_a_copy_between_folds_is_a_revision_that_existed(root: Path, logs: Path,
     """`cp -r` while others append, again and again: each copy opens, is sound, and is not older than its beginning."""
     crew = Crew(root, logs, random.randrange(1 << 32), 3, upkeep=False)
     crew.wait()
-    copies = [copy_tree(root, tmp_path / f"copy-{number}") for number in range(COPIES)]
+    copies = [copied(WAYS[0], root, tmp_path / f"copy-{number}") for number in range(COPIES)]
     crew.end()
     found = read_logs(logs)
     figures = judge(root, found)
     judge_copies(copies, read_store(root, what_was_told(found)), found)
     tell(capsys, f"{COPIES} copies", figures)
-
-
-def copy_tree(root: Path, target: Path) -> Copy:
-    """A plain copy by the tool that people use. A temporary file that is gone when it gets there is no loss."""
-    begun = time.time_ns()
-    copier = shutil.which("cp")
-    if copier is not None:
-        subprocess.run([copier, "-r", str(root), str(target)], check=False, capture_output=True)
-    else:
-        try:
-            shutil.copytree(root, target)
-        except shutil.Error:
-            pass
-    return Copy(target, begun, time.time_ns())
 
 
 def test_threads_with_stores_of_their_own(root: Path, logs: Path, capsys) -> None:

@@ -28,7 +28,8 @@ from localstore.disk.check import check_store
 from localstore.disk.system import system
 from localstore.testing import OTHER, SESSION, next_input, node, said, stamped
 from localstore.testing.builders import append_commit
-from tests.cli.sample import dead_owner, tree
+from tests.cli.sample import dead_owner
+from tests.folders import tree
 from tests.history.living import HOUR, Living, nodes
 from tests.redaction.secretive import SECRET, everything, fill, holding, summary
 
