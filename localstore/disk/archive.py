@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 
 from ..contract.errors import BackendError, CorruptRecord
+from ..contract.graph import SessionNodeRecord
 from ..contract.values import encoded
 from ..machine.encoding import KINDS
 from ..machine.facts import (
@@ -22,6 +23,7 @@ from ..machine.facts import (
     Unfolded,
     ValueDroppedFact,
     ValueFact,
+    climb,
     stored_values,
 )
 from . import names
@@ -35,6 +37,10 @@ from .system import system
 
 _PROBES_GO_STALE = 64
 """After so many lookups it is looked again which indexes have come into memory."""
+_BETWEEN_TURNS = 16
+"""So many lines of other facts may stand between a node and its parent for it to be found there."""
+_TRIES_NEARBY = 4
+"""After so many nodes without a parent nearby it is not looked for any more."""
 _VALUE = CODES[ValueFact]
 _NODE_MARK = b'"kind":"%s"' % KINDS[NodeFact].encode()
 
@@ -45,6 +51,7 @@ class FileArchive:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.recent = Recent()
+        self._nodes = os.path.join(folder, names.NODES)
         self.refs: tuple[NodeFileRef, ...] = ()
         self._head: Head | None = None
         self._open: dict[str, NodeFile] = {}
@@ -88,10 +95,10 @@ class FileArchive:
         return found
 
     def _opened(self, ref: NodeFileRef) -> NodeFile:
-        where = os.path.join(self.folder, names.NODES)
-        path = os.path.join(where, names.node_file(ref.name))
+        path = os.path.join(self._nodes, names.node_file(ref.name))
         try:
-            system.check_dir(where)
+            if not self._open:
+                system.check_dir(self._nodes)
             return NodeFile.open(path, ref.name)
         except FileNotFoundError as error:
             raise CorruptRecord(path, "it is missing") from error
@@ -106,15 +113,63 @@ class FileArchive:
             return fact
         hashed = hash_key(key)
         try:
-            for ref in self._asked(hashed):
-                file = self._file(ref)
-                for offset, _ in file.find(hashed):
-                    found = decode_fact(file.line_at(offset), file.path, offset, self.read_blob)
-                    if key in found.keys():  # noqa: SIM118 - a fact's keys, no mapping's
-                        return found
+            return self._located(key, hashed)[0]
         except CorruptRecord:
             return self._find_past_damage(key, hashed)
-        return None
+
+    def _located(self, key: str, hashed: int) -> tuple[Fact | None, NodeFile | None, int]:
+        """The newest fact under a key in node files none of which is damaged, and where it stands."""
+        for ref in self._asked(hashed):
+            file = self._file(ref)
+            for offset, _ in file.find(hashed):
+                found = decode_fact(file.line_at(offset), file.path, offset, self.read_blob)
+                if key in found.keys():  # noqa: SIM118 - a fact's keys, no mapping's
+                    return found, file, offset
+        return None, None, 0
+
+    def ancestry(self, node_id: str, since: int, *, once: bool) -> Iterator[SessionNodeRecord]:
+        """As `Archive.ancestry`. A parent mostly stands right before its child, where no index need be asked for it."""
+        tries = _TRIES_NEARBY if once else 0
+        wanted: str | None = node_id
+        while wanted is not None and tries > 0:
+            key = f"n:{wanted}"
+            fact, file, offset = self.recent.by_key.get(key), None, 0
+            if fact is None:
+                try:
+                    fact, file, offset = self._located(key, hash_key(key))
+                except CorruptRecord:
+                    break
+            if not isinstance(fact, NodeFact) or fact.seq < since:
+                return
+            yield fact.node
+            wanted = fact.node.parent_node_id
+            if file is not None:
+                tries -= 1
+                for node in self._nearby(file, offset, since):
+                    if node.node_id != wanted:
+                        break
+                    yield node
+                    wanted, tries = node.parent_node_id, _TRIES_NEARBY
+        if wanted is not None:
+            yield from climb(self.find, wanted, since)
+
+    def _nearby(self, file: NodeFile, offset: int, since: int) -> Iterator[SessionNodeRecord]:
+        """The nodes that stand right before a line, the nearest first, as far as they can be read."""
+        others = 0
+        for at, line in file.lines_before(offset):
+            if line.startswith(_NODE_MARK, BODY_AT):
+                try:
+                    fact = decode_fact(line, file.path, at)
+                except CorruptRecord:
+                    return
+                if not isinstance(fact, NodeFact) or fact.seq < since:
+                    return
+                yield fact.node
+                others = 0
+            elif others == _BETWEEN_TURNS:
+                return
+            else:
+                others += 1
 
     def _asked(self, hashed: int) -> list[NodeFileRef]:
         """The files that may have a key of this hash, newest first. Opens none: the newest may have it."""
@@ -238,7 +293,7 @@ class FileArchive:
 
     def facts(self, *kinds: type) -> Iterator[Fact]:
         for ref in self.refs:
-            done, path = -1, os.path.join(self.folder, names.NODES, names.node_file(ref.name))
+            done, path = -1, os.path.join(self._nodes, names.node_file(ref.name))
             try:
                 for offset, line in self._lines(ref, kinds):
                     yield decode_fact(line, path, offset)
@@ -258,7 +313,7 @@ class FileArchive:
 
     def nodes_where(self, test: Callable[[bytes], bool]) -> Iterator[NodeFact]:
         for ref in self.refs:
-            done, path = -1, os.path.join(self.folder, names.NODES, names.node_file(ref.name))
+            done, path = -1, os.path.join(self._nodes, names.node_file(ref.name))
             try:
                 for offset, line in self._file(ref).lines():
                     if line.startswith(_NODE_MARK, BODY_AT) and test(line):

@@ -26,6 +26,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import orjson
 
 from ..contract.errors import (
+    BackendError,
     CorruptRecord,
     InvalidRecordSchemaVersion,
     MissingRecordSchemaVersion,
@@ -54,6 +55,7 @@ __all__ = [
 ]
 
 _CHUNK: Final = 1 << 20
+_NEARBY: Final = 1 << 14
 _END_SIZE: Final = 512
 _OURS: Final = b'"kind":"file.'
 _OUR_HEAD: Final = b'"kind":"file.head",'
@@ -95,11 +97,7 @@ class NodeFile:
             raise CorruptRecord(path, f"it ends at offset {self.size} without its last line")
         _check_version(end)
         self._end_at = start + begin
-        (self.count,) = _numbers(path, [end.get("lines")], 1)
-        self._index = _Span(*_numbers(path, end.get("index"), 2))
-        self._head = _Span(*_numbers(path, end.get("head"), 2))
-        pages = Extent(*_numbers(path, end.get("pages"), 3))
-        entries = Extent(*_numbers(path, end.get("entries"), 3))
+        self.count, self._index, self._head, pages, entries = _layout(path, end)
         self._check_layout(pages, entries)
         # What one read gets of a line whose length is not known: mostly all of it, and not much more.
         self._guess = min(4096, max(512, 2 * self._index.offset // max(self.count, 1)))
@@ -174,6 +172,35 @@ class NodeFile:
             if len(piece) < size or size >= MAX_LINE:
                 raise CorruptRecord(self.path, f"the line at offset {offset} has no end")
             size = min(size * 8, MAX_LINE)
+
+    def lines_before(self, offset: int) -> Iterator[tuple[int, bytes]]:
+        """The records before the one at `offset`, the nearest first, as `lines` gives them, each checked.
+
+        It reads ahead, and ends without a word at what is damaged, very long or cannot be read: whoever needs one of
+        those looks it up, and is told.
+        """
+        size, rest = _NEARBY, b""
+        while offset > 0 and len(rest) <= _CHUNK:
+            start = max(0, offset - len(rest) - size)
+            # `rest` is the end of a line, whose beginning is read now; the offset stays behind it.
+            begin = offset - len(rest)
+            try:
+                piece = self._read(begin - start, start)
+            except BackendError:
+                return
+            if len(piece) != begin - start or not (rest or piece.endswith(b"\n")):
+                return
+            lines = (piece + rest).split(b"\n")
+            whole = lines[1:-1] if start > 0 else lines[:-1]
+            for line in reversed(whole):
+                offset -= len(line) + 1
+                if check_line(line) is None:
+                    return
+                yield offset, line
+            if start == 0:
+                return
+            rest = lines[0] + b"\n"
+            size = min(2 * size, _CHUNK)
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """All records in order: offset, and the line without newline, each checked."""
@@ -306,7 +333,15 @@ def _check_version(end: dict[str, Any]) -> None:
         raise UnsupportedRecordSchemaVersion("node file", version, VERSION)
 
 
-def _numbers(path: str, found: object, count: int) -> list[int]:
-    if isinstance(found, list) and len(found) == count and all(type(n) is int and 0 <= n < 2**53 for n in found):
-        return found
-    raise CorruptRecord(path, "its last line has not the numbers that it should have")
+def _layout(path: str, end: dict[str, Any]) -> tuple[int, _Span, _Span, Extent, Extent]:
+    """What the last line says: records, index, head's copy, pages and entries."""
+    try:
+        index, head = _Span(*end["index"]), _Span(*end["head"])
+        pages, entries = Extent(*end["pages"]), Extent(*end["entries"])
+        lines: int = end["lines"]
+    except (KeyError, TypeError) as error:
+        raise CorruptRecord(path, f"its last line has not the numbers that it should have: {error!r}") from error
+    for number in (lines, *index, *head, *pages, *entries):
+        if type(number) is not int or not 0 <= number < 2**53:
+            raise CorruptRecord(path, f"its last line has {number!r:.40} where a number should be")
+    return lines, index, head, pages, entries

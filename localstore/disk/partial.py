@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, cast
 
 from ..contract.errors import BackendError, CorruptRecord
+from ..contract.graph import SessionNodeRecord
 from ..machine.apply import apply_record
 from ..machine.encoding import EVENT_CLASSES, KINDS
 from ..machine.events import Committed, NodesTombstoned
-from ..machine.facts import Archive, Fact, NodeFact
+from ..machine.facts import Archive, Fact, NodeFact, climb
 from ..machine.state import SessionState
 from .archive import FileArchive
 from .head import state_of
@@ -129,6 +130,9 @@ class _Certain:
 
     def nodes_where(self, test: Callable[[bytes], bool]) -> Iterable[NodeFact]:
         raise self._damage
+
+    def ancestry(self, node_id: str, since: int, *, once: bool) -> Iterable[SessionNodeRecord]:
+        return climb(self.find, node_id, since)
 
     def unfolded(self) -> NoReturn:
         raise self._damage

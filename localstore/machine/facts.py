@@ -222,8 +222,28 @@ class Archive(Protocol):
     def nodes_where(self, test: Callable[[bytes], bool]) -> Iterable[NodeFact]:
         """The nodes, oldest first, whose encoded text, perhaps with more around it, passes `test`."""
 
+    def ancestry(self, node_id: str, since: int, *, once: bool) -> Iterable[SessionNodeRecord]:
+        """The node, its parent, that one's parent and so on, up to where one has no parent, or none that counts.
+
+        Args:
+            node_id: whose.
+            since: facts of earlier records do not count.
+            once: no node has more than one fact that counts.
+        """
+
     def unfolded(self) -> Sequence[Unfolded]:
         """The records that no `TraceFact` has yet, oldest first."""
+
+
+def climb(find: Callable[[str], Fact | None], node_id: str, since: int) -> Iterator[SessionNodeRecord]:
+    """`Archive.ancestry`, each node looked up by itself."""
+    wanted: str | None = node_id
+    while wanted is not None:
+        fact = find(f"n:{wanted}")
+        if not isinstance(fact, NodeFact) or fact.seq < since:
+            return
+        yield fact.node
+        wanted = fact.node.parent_node_id
 
 
 class Recent:
@@ -255,6 +275,9 @@ class Recent:
 
     def nodes_where(self, test: Callable[[bytes], bool]) -> Iterator[NodeFact]:
         return (fact for fact in self.log if isinstance(fact, NodeFact) and test(encoded(fact.node, "payload")))
+
+    def ancestry(self, node_id: str, since: int, *, once: bool) -> Iterator[SessionNodeRecord]:
+        return climb(self.find, node_id, since)
 
     def keep(self, keep: Iterable[Fact]) -> None:
         """Replace everything by `keep`."""

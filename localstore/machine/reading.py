@@ -52,14 +52,12 @@ def _graph(state: SessionState, archive: Archive, scope: SessionReadScope) -> Se
     if not isinstance(scope, ActivePath):
         return SessionGraph(tuple(summaries.live_nodes(state, archive)), state.leaf_node_id)
     leaf = state.leaf_node_id if scope.leaf_node_id is None else scope.leaf_node_id
-    node = None if leaf is None else graphs.find_node(state, archive, leaf)
-    if leaf is not None and node is None:
+    if leaf is None:
+        return SessionGraph((), None)
+    once = state.tombstone_count == 0 and state.revived_count == 0
+    path = list(archive.ancestry(leaf, state.floor_seq, once=once))
+    if not path:
         raise NodeNotFound(leaf)
-    path: list[SessionNodeRecord] = []
-    while node is not None:
-        path.append(node)
-        parent = node.parent_node_id
-        node = None if parent is None else graphs.find_node(state, archive, parent)
     return SessionGraph(tuple(reversed(path)), leaf)
 
 

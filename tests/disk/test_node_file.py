@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localstore.contract.errors import BackendError, InvalidArgument
-from localstore.disk import keyindex, names, nodewriter
+from localstore.disk import keyindex, names, nodefile, nodewriter
 from localstore.disk.lines import encode_line
 from localstore.disk.nodefile import NodeFile, NodeFileWriter, NodeLine, body_of, build_node_file
 from localstore.disk.refusals import backend_error
@@ -376,6 +376,30 @@ def test_opening_and_looking_up_reads_little(folder):
         file.close()
     assert len(read) == 4
     assert sum(read) < 8192
+
+
+@pytest.mark.parametrize("nearby", [1, 50, 1 << 14])
+def test_lines_before_are_those_read_in_order_backwards(folder, monkeypatch, nearby):
+    monkeypatch.setattr(nodefile, "_NEARBY", nearby)
+    with opened(folder, [line(1, [], number=number, padding="x" * (number * 7 % 90)) for number in range(40)]) as file:
+        found = list(file.lines())
+        for index, (offset, _) in enumerate(found):
+            assert list(file.lines_before(offset)) == found[:index][::-1]
+
+
+def test_lines_before_are_not_looked_for_beyond_a_long_one(folder, monkeypatch):
+    monkeypatch.setattr(nodefile, "_CHUNK", 1_000)
+    long = line(1, [], padding="x" * 20_000)
+    with opened(folder, [line(1, []), long, line(1, []), line(1, [])]) as file:
+        found = list(file.lines())
+        assert list(file.lines_before(found[3][0])) == [found[2]]
+
+
+def test_lines_before_end_where_the_disk_refuses(folder):
+    with opened(folder, [line(1, []), line(1, [])]) as file:
+        (_, last) = (offset for offset, _ in file.lines())
+        with system.installed(Refusing("pread", 0)):
+            assert list(file.lines_before(last)) == []
 
 
 def test_missing_file_is_an_answer(folder):

@@ -390,3 +390,15 @@ def test_search_in_one_hopeless_stretch_is_bounded(monkeypatch):
     assert saved == []
     assert [(finding.offset, finding.size) for finding in findings] == [(0, len(raw))]
     assert sum(checks) < 500_000
+
+
+def test_lines_before_are_whole_ones_as_far_as_they_go(path):
+    whole = list(zip(OFFSETS, LINES, strict=True))[::-1]
+    for change in CHANGES:
+        for at in range(ENDING):
+            put(path, changed(at, change))
+            file = NodeFile.open(path, SHA)
+            found = list(file.lines_before(ENDING))
+            file.close()
+            assert found == whole[: len(found)]
+            assert len(found) >= sum(offset > at + 1 for offset in OFFSETS)
