@@ -124,6 +124,7 @@ def visit(
     every: int = 0,
     next_boot: str = NEXT_BOOT,
     boot: str = "",
+    points: range | None = None,
 ) -> Iterator[str]:
     """Visit every point between two system calls; what was wrong there.
 
@@ -132,9 +133,11 @@ def visit(
         every: up to how many combinations of unflushed effects all of them are visited.
         next_boot: the boot after a power cut.
         boot: the boot that the run was in.
+        points: where, if not everywhere: after how many effects.
     """
-    disk = recording.disk.copy()
-    for point in range(len(recording.log) + 1):
+    points = range(len(recording.log) + 1) if points is None else points
+    disk = recording.disk_at(points.start)
+    for point in points:
         acknowledged, begun = recording.at(point)
         where = f"after call {point} of {len(recording.log)}, in {_name(history, begun)}"
         found = judge.recover(disk.now(), boot=boot)
