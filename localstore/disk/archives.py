@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 import re
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
 
 from ..contract.errors import CorruptRecord
 from . import names
 from .files import read_sealed, seal
-from .names import EntryKind, Place
+from .snapshots import KINDS, PLACES
 from .system import system
 
 KIND = "archive"
@@ -28,8 +29,6 @@ SESSION = "session"
 MAX_MANIFEST = 256 * 1024 * 1024
 _BLOCK = tarfile.BLOCKSIZE
 _PIECE = 1 << 20
-_PLACES = {names.NODES: Place.NODES, names.BLOBS: Place.BLOBS, names.INPUTS: Place.INPUTS, names.WORK: Place.WORK}
-_KINDS = {EntryKind.NODE_FILE, EntryKind.BLOB, EntryKind.SPOOL_ENTRY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +74,8 @@ def own_sha256(name: str) -> str | None:
     return names.parse_node_file(last) or (last if names.is_sha256(last) else None)
 
 
-def pieces(path: str) -> Iterator[bytes]:
-    """The bytes of a file, some at a time."""
+def pieces(path: str) -> Generator[bytes]:
+    """The bytes of a file, some at a time. Whoever stops before its end closes it."""
     fd = system.open_read(path)
     try:
         at = 0
@@ -93,7 +92,7 @@ def is_member(name: str) -> bool:
     if parts[0] == SESSION and len(parts) == 2:
         return parts[1] in {names.META, names.HEAD}
     if parts[0] == SESSION and len(parts) == 3:
-        return parts[1] in _PLACES and names.classify(parts[2], False, _PLACES[parts[1]]) in _KINDS
+        return parts[1] in PLACES and names.classify(parts[2], False, PLACES[parts[1]]) in KINDS
     if parts[0] == names.ATTACHMENTS and len(parts) == 3:
         sha = parts[2].removesuffix(".json")
         return names.is_sha256(sha) and parts[1] == names.attachment_shard(sha)
@@ -117,7 +116,8 @@ class ArchiveWriter:
         raw = seal(KIND, manifest)
         self._file(MANIFEST, len(raw), [raw])
         for member in manifest.members:
-            self._file(member.name, member.size, pieces(path_of(member.name)))
+            with closing(pieces(path_of(member.name))) as content:
+                self._file(member.name, member.size, content)
         line = f"{sha256(raw).hexdigest()}  {MANIFEST}\n".encode()
         self._file(MANIFEST_SUM, len(line), [line])
         self._put(bytes(2 * _BLOCK))

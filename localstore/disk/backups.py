@@ -8,23 +8,24 @@ space of their own, and what is there from the last time is not touched.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from ..contract.archives import BackupReport
-from ..contract.errors import BackendError, CorruptRecord, SessionNotFound
+from ..contract.errors import BackendError, CorruptRecord, SessionNotFound, StoreError
 from ..contract.sessions import Durability
-from ..machine.moment import Moment
 from . import names, snapshots
 from .files import read_sealed, seal
 from .fold import write_head
-from .head import at_rest
+from .head import Head, at_rest
 from .keeper import FileKeeper
 from .leftovers import remove_quietly, remove_tree_quietly, unfinished
-from .loading import Loaded, load_head_only
+from .loading import load_head_only
 from .lock import SessionLock
+from .names import EntryKind
 from .root import KIND as STORE_KIND
 from .root import StoreRecord, open_root
-from .snapshots import Copier
+from .snapshots import Copier, Snapshot
 from .superseded import clean
 from .system import system
 from .trash import DEADLINE_S
@@ -32,6 +33,8 @@ from .views import LEASE_KIND, show_lease, write_whole
 
 if TYPE_CHECKING:
     from .sessions import FileSessions
+
+R = TypeVar("R")
 
 
 def back_up(source: FileSessions, root: str, path: str) -> BackupReport:
@@ -107,16 +110,14 @@ class _Backup:
         self._unchanged: list[str] = []
 
     def run(self) -> BackupReport:
-        failure: BackendError | CorruptRecord | None = None
-        found, unreadable = self._source.survey()
-        if unreadable:
-            failure = CorruptRecord(unreadable[0].path, unreadable[0].reason)
+        found, unreadable = self._source.look_over()
+        failure = unreadable[0][1] if unreadable else None
         for session_id in sorted(row.session_id for row in found):
             try:
                 self._session(session_id)
             except SessionNotFound:
                 continue  # it was deleted meanwhile
-            except (BackendError, CorruptRecord) as error:
+            except StoreError as error:
                 failure = failure or error
         trashed, trouble = self._trash_deleted()
         failure = failure or trouble
@@ -137,18 +138,16 @@ class _Backup:
         keeper = self._source.find(session_id)
         if not isinstance(keeper, FileKeeper):
             raise SessionNotFound(session_id)
-        source, folder = keeper.folder, os.path.join(self._path, names.SESSIONS, os.path.basename(keeper.folder))
-        moment = self._source.surroundings.moment()
+        folder = os.path.join(self._path, names.SESSIONS, os.path.basename(keeper.folder))
         if os.path.lexists(folder) and self._incarnation(folder, session_id) != keeper.incarnation:
             self._target.remove(session_id)
+            self._target.make_way(session_id)
+        # Somebody else may be making the same backup.
+        if os.path.lexists(folder) or not self._is_made(keeper, folder):
+            self._update(keeper, folder)
 
-        def copy(loaded: Loaded) -> None:
-            if os.path.lexists(folder):
-                self._update(source, loaded, folder, moment)
-            else:
-                self._make(source, loaded, folder, moment)
-
-        keeper.folded(copy)
+    def _of_one_moment(self, keeper: FileKeeper, take: Callable[[Snapshot], R]) -> R:
+        return snapshots.of_one_moment(keeper, self._from, self._source.surroundings.moment(), take)
 
     @staticmethod
     def _incarnation(folder: str, session_id: str) -> str | None:
@@ -159,77 +158,91 @@ class _Backup:
         there.close()
         return there.head.incarnation
 
-    def _make(self, source: str, loaded: Loaded, folder: str, moment: Moment) -> None:
+    def _is_made(self, keeper: FileKeeper, folder: str) -> bool:
+        """Make the session, which is not there yet; `False` where somebody else was first."""
         building = os.path.join(os.path.dirname(folder), names.temporary(os.path.basename(folder)))
-        system.make_dir(building)
+
+        def take(snapshot: Snapshot) -> Snapshot:
+            self._take_attachments(snapshot)
+            self._remove_gone(building, snapshots.take_parts(snapshot.parts, building, self._copier))
+            return snapshot
+
         try:
-            self._take(source, loaded, building, moment)
-            for name, content in snapshots.records_of(loaded).items():
+            system.make_dir(building)
+            snapshot = self._of_one_moment(keeper, take)
+            for name, content in snapshot.records.items():
                 system.write_new(os.path.join(building, name), content, True)
             system.write_new(os.path.join(building, names.LOCK), b"", False)
-            show_lease(building, loaded.state.lease, flush=True)
+            show_lease(building, snapshot.lease, flush=True)
             system.flush_dir(building)
             system.rename_dir(building, folder)
+        except FileExistsError:
+            remove_tree_quietly(building)
+            return False
         except BaseException:
             remove_tree_quietly(building)
             raise
         system.flush_dir(os.path.dirname(folder))
-        self._copied.append(loaded.head.session_id)
+        self._copied.append(snapshot.head.session_id)
+        return True
 
-    def _update(self, source: str, loaded: Loaded, folder: str, moment: Moment) -> None:
+    def _update(self, keeper: FileKeeper, folder: str) -> None:
         lock = SessionLock(os.path.join(folder, names.LOCK))
         try:
             lock.acquire(DEADLINE_S)
-            session_id = loaded.head.session_id
-            there = load_head_only(folder, session_id)
+            there = load_head_only(folder, keeper.session_id)
             there.close()
-            # The heads of a backup have no place, which every head that is written there by others has.
-            has_journal = any(names.parse_journal(name) is not None for name in system.listdir(folder))
-            if has_journal or there.head.place or there.head.generation > loaded.head.generation:
-                raise BackendError(f"{folder} was written to since it was backed up; make the backup in another folder")
-            if there.head.generation == loaded.head.generation:
-                self._take_attachments(loaded, moment)
-                # Whoever made it so may have been cut off before it was durable, or before all was removed: a power cut
-                # may have left this head and the views of another one.
-                self._show(folder, loaded)
-                system.flush_dir(folder)
-                clean(folder, there.head, there.head)
-                self._remove_gone(folder, {part.name for part in snapshots.parts_of(source, loaded)})
-                self._unchanged.append(session_id)
-                return
-            taken = self._take(source, loaded, folder, moment)
-            self._show(folder, loaded)
-            clean(folder, there.head, write_head(folder, at_rest(loaded.head), loaded.unknown, placed=False))
-            self._remove_gone(folder, taken)
-            self._copied.append(session_id)
+            self._of_one_moment(keeper, lambda snapshot: self._bring_up(snapshot, folder, there.head))
         finally:
             lock.close()
 
+    def _bring_up(self, snapshot: Snapshot, folder: str, there: Head) -> None:
+        """Bring a session up to date of which `there` is the head."""
+        # The heads of a backup have no place, which every head that is written there by others has.
+        has_journal = any(names.parse_journal(name) is not None for name in system.listdir(folder))
+        if has_journal or there.place or there.generation > snapshot.head.generation:
+            raise BackendError(f"{folder} was written to since it was backed up; make the backup in another folder")
+        is_new = there.generation != snapshot.head.generation
+        self._take_attachments(snapshot)
+        taken = {part.name for part in snapshot.parts}
+        if is_new:
+            snapshots.take_parts(snapshot.parts, folder, self._copier)
+        # Also where nothing is new: who made it so may have been cut off before it was durable, or before all was
+        # removed. A power cut may have left this head and the views of another one.
+        self._show(folder, snapshot)
+        now = there
+        if is_new:
+            now = write_head(folder, at_rest(snapshot.head), snapshot.unknown, placed=False)
+        else:
+            system.flush_dir(folder)
+        clean(folder, there, now)
+        self._remove_gone(folder, taken)
+        (self._copied if is_new else self._unchanged).append(snapshot.head.session_id)
+
     @staticmethod
-    def _show(folder: str, loaded: Loaded) -> None:
+    def _show(folder: str, snapshot: Snapshot) -> None:
         """Bring the views of the head up to date."""
-        path, meta = os.path.join(folder, names.META), snapshots.records_of(loaded)[names.META]
+        path, meta = os.path.join(folder, names.META), snapshot.records[names.META]
         if _content(path) != meta:
             write_whole(path, meta, flush=True)
-        lease = loaded.state.lease
+        lease = snapshot.lease
         if _content(os.path.join(folder, names.LEASE)) != (None if lease is None else seal(LEASE_KIND, lease)):
             show_lease(folder, lease, flush=True)
 
-    def _take(self, source: str, loaded: Loaded, folder: str, moment: Moment) -> set[str]:
-        self._take_attachments(loaded, moment)
-        return snapshots.take_parts(snapshots.parts_of(source, loaded), folder, self._copier)
+    def _take_attachments(self, snapshot: Snapshot) -> None:
+        for attachment_id in snapshot.attachments:
+            if not self._take_attachment(attachment_id):
+                raise FileNotFoundError(attachment_id)  # it was swept since
 
-    def _take_attachments(self, loaded: Loaded, moment: Moment) -> None:
-        """Of what the session names; while its lock is held, a sweep may put these aside, but not remove them."""
-        for attachment_id in sorted(snapshots.named_attachments(loaded, moment)):
-            self._take_attachment(attachment_id)
-
-    def _take_attachment(self, attachment_id: str) -> None:
-        """Take what is missing of it, once a run."""
+    def _take_attachment(self, attachment_id: str) -> bool:
+        """Take what is missing of it, once a run; whether its bytes are here."""
         if attachment_id not in self._seen:
-            for source in snapshots.take_attachment(self._from, attachment_id, self._to, self._copier)[:1]:
-                self._renew_label(source)
+            found = snapshots.take_attachment(self._from, attachment_id, self._to, self._copier)
+            if not found:
+                return False
+            self._renew_label(found[0])
             self._seen.add(attachment_id)
+        return True
 
     def _renew_label(self, source: snapshots.Source) -> None:
         """Bytes never change; what is said of them beside does in a redaction."""
@@ -248,35 +261,28 @@ class _Backup:
 
     @staticmethod
     def _remove_gone(folder: str, taken: set[str]) -> None:
-        """Blobs that the session dropped, and what a backup that was cut off did not finish."""
-        for inside in (names.BLOBS, names.INPUTS, names.WORK):
+        """Remove files that the session does not rely on any more, and what was not finished."""
+        for inside, place in snapshots.PLACES.items():
             where = os.path.join(folder, inside)
             for name in system.listdir(where) if os.path.lexists(where) else ():
-                is_dropped = names.is_sha256(name) and f"{inside}/{name}" not in taken
-                if is_dropped or names.is_temporary(name):
+                is_ours = names.classify(name, False, place) in {*snapshots.KINDS, EntryKind.TEMPORARY}
+                if is_ours and f"{inside}/{name}" not in taken:
                     remove_quietly(os.path.join(where, name))
 
-    def _trash_deleted(self) -> tuple[tuple[str, ...], BackendError | CorruptRecord | None]:
+    def _trash_deleted(self) -> tuple[tuple[str, ...], StoreError | None]:
         """What was deleted goes to the backup's trash, and stays there until that is purged; what hindered it."""
-        found, unreadable = self._target.survey()
-        failure: BackendError | CorruptRecord | None = None
-        if unreadable:
-            failure = CorruptRecord(unreadable[0].path, unreadable[0].reason)
+        found, unreadable = self._target.look_over()
+        failure = unreadable[0][1] if unreadable else None
         gone = []
-        for session_id in sorted(filter(self._is_gone, [row.session_id for row in found])):
+        for session_id in sorted(row.session_id for row in found):
             try:
-                self._target.remove(session_id)
-            except (BackendError, CorruptRecord) as error:
+                # What cannot be read is not deleted.
+                if self._source.find(session_id) is None:
+                    self._target.remove(session_id)
+                    gone.append(session_id)
+            except StoreError as error:
                 failure = failure or error
-            else:
-                gone.append(session_id)
         return tuple(gone), failure
-
-    def _is_gone(self, session_id: str) -> bool:
-        try:
-            return self._source.find(session_id) is None
-        except (BackendError, CorruptRecord):
-            return False  # what cannot be read is not deleted
 
     def _attachments(self) -> None:
         """Those that no session names, too."""

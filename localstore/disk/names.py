@@ -64,6 +64,7 @@ _SPOOL_ENTRY = re.compile(r"([0-9]{16})-([a-z0-9_-]{1,64})\.json")
 _REDACTION = re.compile(r"[0-9a-f]{16}\.json")
 _JOURNAL = re.compile(r"([0-9]{16})\.journal")
 _TEMPORARY = re.compile(r"[a-z0-9_.-]+\.[0-9a-f]{16}\.tmp")
+_UNIQUE = re.compile(r"\.[0-9a-f]{16}\.tmp")
 _QUARANTINED = re.compile(r".+\.[0-9a-f]{16}\.bad")
 _UNREADABLE = re.compile(r"[^a-z0-9_]+")
 
@@ -278,6 +279,11 @@ def temporary(stem: str) -> str:
 def is_temporary(name: str) -> bool:
     """Whether `name` is one that `temporary` made."""
     return _TEMPORARY.fullmatch(name) is not None
+
+
+def is_temporary_of(name: str, stem: str) -> bool:
+    """Whether `name` is one that `temporary` made for `stem`, whatever that has in it."""
+    return name.startswith(f"{stem}.") and _UNIQUE.fullmatch(name, len(stem)) is not None
 
 
 def classify(name: str, is_dir: bool, place: Place) -> EntryKind:

@@ -185,6 +185,10 @@ class FileSessions:
             pass  # it is deleted where it is, too; whoever needs its place moves it
         return True
 
+    def make_way(self, session_id: str) -> None:
+        """Move the folder of a session that was deleted out of its place, if it is there still."""
+        self._trash.take(session_id)
+
     def trashed(self, session_id: str | None = None, deleted_until_ms: int = names.MAX_SEQ) -> Iterable[TrashedSession]:
         return [entry.session for entry in self._trash.entries(session_id, deleted_until_ms)]
 
@@ -357,14 +361,19 @@ class FileSessions:
     def survey(self) -> tuple[list[SessionSummary], list[UnreadableSession]]:
         from .space import id_said
 
+        found, unreadable = self.look_over()
+        return found, [UnreadableSession(id_said(folder), folder, str(error)) for folder, error in unreadable]
+
+    def look_over(self) -> tuple[list[SessionSummary], list[tuple[str, StoreError]]]:
+        """Every session in a line, and the folders of those that cannot be read, each with why."""
         boot = boot_tag(liveness.boot_id())
         found: list[SessionSummary] = []
-        unreadable: list[UnreadableSession] = []
+        unreadable: list[tuple[str, StoreError]] = []
         for folder in self._folders():
             try:
                 summary = listing.summarize(folder, boot)
             except StoreError as error:
-                unreadable.append(UnreadableSession(id_said(folder), folder, str(error)))
+                unreadable.append((folder, error))
             except FileNotFoundError:
                 continue  # deleted meanwhile
             else:

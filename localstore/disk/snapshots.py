@@ -1,27 +1,39 @@
 """A copy of a session's files as they are at one moment: in files that are immutable, and so may be hard links.
 
-Under the session's lock it is folded, and each file that the head relies on gets a second name. What is done with these
-takes as long as it takes; the session goes on meanwhile.
+Under the session's lock it is folded, and seen which files its head relies on. They are taken without the lock: the
+session goes on meanwhile, however long that takes, and what is superseded stays a while (see `superseded`). Where one
+is gone all the same, the session is looked at again, and what is new since is taken.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
 
 from ..contract.errors import BackendError
 from ..machine import attachments as rows
 from ..machine.moment import Moment
+from ..machine.state import HeldLease
 from . import names, spool
 from .files import seal
 from .fold import META_KIND
-from .head import at_rest, seal_head
+from .head import Head, at_rest, seal_head
+from .keeper import FileKeeper
 from .leftovers import remove_quietly
 from .loading import Loaded
+from .names import EntryKind, Place
 from .system import system
 
+R = TypeVar("R")
+
 _TRIES = 8
+TRIES_UNLOCKED = 8
+"""How often a session's files are taken without its lock, before they are taken under it."""
+PLACES = {names.NODES: Place.NODES, names.BLOBS: Place.BLOBS, names.INPUTS: Place.INPUTS, names.WORK: Place.WORK}
+KINDS = frozenset({EntryKind.NODE_FILE, EntryKind.BLOB, EntryKind.SPOOL_ENTRY})
+"""The folders of a session that the files are in which its head relies on, and what these are."""
 
 
 class Source(NamedTuple):
@@ -29,6 +41,64 @@ class Source(NamedTuple):
 
     path: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A session at one moment.
+
+    Attributes:
+        head: its head, which was just folded.
+        unknown: what this release does not know of the head.
+        parts: the immutable files that the head relies on.
+        records: its files that are written anew at each fold, as they are then.
+        lease: who holds it.
+        attachments: those that it names, and whose bytes are in the store.
+        session_name: its name.
+        node_count: how many nodes it shows.
+    """
+
+    head: Head
+    unknown: dict[str, Any]
+    parts: tuple[Source, ...]
+    records: dict[str, bytes]
+    lease: HeldLease | None
+    attachments: tuple[str, ...]
+    session_name: str
+    node_count: int
+
+
+def of_one_moment(keeper: FileKeeper, attachments: str, moment: Moment, take: Callable[[Snapshot], R]) -> R:
+    """What `take`, which copies, makes of the session as it is at one moment.
+
+    It is called without the session's lock; again, with what there is by then, where others removed a file before it
+    was taken; and in the end under the lock.
+    """
+
+    def look(loaded: Loaded) -> Snapshot:
+        state = loaded.state
+        ids = sorted(rows.named_ids()(state, loaded.archive, moment))
+        return Snapshot(
+            loaded.head,
+            loaded.unknown,
+            tuple(_parts_of(keeper.folder, loaded)),
+            {
+                names.META: seal(META_KIND, loaded.head.meta),
+                names.HEAD: seal_head(at_rest(loaded.head), loaded.unknown),
+            },
+            state.lease,
+            tuple(ident for ident in ids if attachment_sources(attachments, ident)),
+            state.session_id if state.meta is None else state.meta.session_name,
+            state.summary.node_count,
+        )
+
+    for _ in range(TRIES_UNLOCKED):
+        snapshot = keeper.folded(look)
+        try:
+            return take(snapshot)
+        except FileNotFoundError:
+            continue
+    return keeper.folded(lambda loaded: take(look(loaded)))
 
 
 class Copier:
@@ -63,8 +133,7 @@ class Copier:
         return True
 
 
-def parts_of(folder: str, loaded: Loaded) -> Iterator[Source]:
-    """The immutable files that the head of the session, which was just folded, relies on."""
+def _parts_of(folder: str, loaded: Loaded) -> Iterator[Source]:
     for ref in loaded.head.files:
         name = f"{names.NODES}/{names.node_file(ref.name)}"
         yield Source(os.path.join(folder, name), name)
@@ -74,19 +143,6 @@ def parts_of(folder: str, loaded: Loaded) -> Iterator[Source]:
     inputs = (f"{names.INPUTS}/{spool.INPUTS.name(entry)}" for entry in loaded.state.inputs.values())
     work = (f"{names.WORK}/{spool.WORK.name(entry)}" for entry in loaded.state.work.values())
     yield from (Source(os.path.join(folder, name), name) for name in (*inputs, *work))
-
-
-def records_of(loaded: Loaded) -> dict[str, bytes]:
-    """The session's files that are written anew at each fold, as they are now."""
-    return {
-        names.META: seal(META_KIND, loaded.head.meta),
-        names.HEAD: seal_head(at_rest(loaded.head), loaded.unknown),
-    }
-
-
-def named_attachments(loaded: Loaded, moment: Moment) -> frozenset[str]:
-    """The attachments that the session names."""
-    return rows.named_ids()(loaded.state, loaded.archive, moment)
 
 
 def attachment_sources(attachments: str, attachment_id: str) -> list[Source]:

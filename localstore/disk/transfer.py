@@ -23,22 +23,25 @@ from .checking.sessions import SessionCheck
 from .files import read_sealed
 from .fold import fold
 from .keeper import FileKeeper
-from .leftovers import remove_quietly, remove_tree_quietly
-from .loading import Loaded, load_session
-from .snapshots import Copier
+from .leftovers import is_stale, remove_quietly, remove_tree_quietly
+from .loading import load_session
+from .snapshots import Copier, Snapshot
 from .system import system
+
+_PART = ".part"
 
 
 def export_session(keeper: FileKeeper, attachments: str, path: str, moment: Moment) -> ArchiveInfo:
     """Write the session as it is now to a new archive at `path`, in one step."""
+    _remove_former(path)
     if os.path.lexists(path):
         raise _taken(path)
     beside = names.temporary(f".{os.path.basename(path)}")
     staging = os.path.join(os.path.dirname(path), beside)
-    made = f"{staging}.part"
+    made = f"{staging}{_PART}"
     _make_parent(path)
-    system.make_dir(staging)
     try:
+        system.make_dir(staging)
         manifest, sources = _stage(keeper, attachments, staging, moment)
         fd = system.open_write(made, True, True)
         try:
@@ -54,10 +57,31 @@ def export_session(keeper: FileKeeper, attachments: str, path: str, moment: Mome
             raise
     except FileExistsError:
         raise _taken(path) from None
+    except FileNotFoundError as error:
+        raise BackendError(f"{staging} was removed while {path} was written; export it again") from error
     finally:
-        remove_quietly(made)
-        remove_tree_quietly(staging)
+        # Twice: where a disk refused once, nothing need stay behind.
+        for _ in range(2):
+            remove_quietly(made)
+            remove_tree_quietly(staging)
     return info_of(path, manifest, writer.size, digest)
+
+
+def _remove_former(path: str) -> None:
+    """Remove what an export to this place left behind whose disk failed for good, or that was cut off."""
+    folder, name = os.path.split(path)
+    try:
+        found = system.entries(folder)
+    except (BackendError, FileNotFoundError):
+        return
+    for entry, is_folder in found:
+        own = entry.removesuffix(_PART)
+        left = os.path.join(folder, entry)
+        if names.is_temporary_of(own, f".{name}") and is_stale(left):
+            if is_folder:
+                remove_tree_quietly(left)
+            else:
+                remove_quietly(left)
 
 
 def _taken(path: str) -> InvalidArgument:
@@ -72,33 +96,37 @@ def _make_parent(path: str) -> None:
 
 
 def _stage(keeper: FileKeeper, attachments: str, staging: str, moment: Moment) -> tuple[Manifest, dict[str, str]]:
-    """Take everything of the session into `staging` while nobody writes to it; what the archive has, and from where."""
+    """Take everything of the session at one moment into `staging`; what the archive has, and from where."""
+    copier = Copier()
+    beside = os.path.join(staging, names.ATTACHMENTS)
 
-    def take(loaded: Loaded) -> tuple[list[str], Manifest]:
-        copier = Copier()
-        taken = snapshots.take_parts(snapshots.parts_of(keeper.folder, loaded), staging, copier, flush=False)
-        for name, content in snapshots.records_of(loaded).items():
-            system.write_new(os.path.join(staging, name), content, False)
-            taken.add(name)
-        found = sorted(f"{SESSION}/{name}" for name in taken)
-        where = os.path.join(staging, names.ATTACHMENTS)
-        count = 0
-        for attachment_id in sorted(snapshots.named_attachments(loaded, moment)):
-            system.make_dir(where)
-            files = snapshots.take_attachment(attachments, attachment_id, where, copier, flush=False)
-            count += bool(files)
+    def take(snapshot: Snapshot) -> tuple[Snapshot, list[str], int]:
+        taken = snapshots.take_parts(snapshot.parts, staging, copier, flush=False)
+        found = sorted(f"{SESSION}/{name}" for name in (*taken, *snapshot.records))
+        for attachment_id in snapshot.attachments:
+            system.make_dir(beside)
+            files = snapshots.take_attachment(attachments, attachment_id, beside, copier, flush=False)
+            if not files:
+                raise FileNotFoundError(attachment_id)  # it was swept since
             found += sorted(f"{names.ATTACHMENTS}/{source.name}" for source in files)
-        state = loaded.state
-        name = state.session_id if state.meta is None else state.meta.session_name
-        head = loaded.head
-        nodes = state.summary.node_count
-        return found, Manifest(
-            head.session_id, name, head.revision, nodes, count, moment.now_ms, head.folded_seq, head.folded_sum, ()
-        )
+        return snapshot, found, len(snapshot.attachments)
 
-    found, manifest = keeper.folded(take)
+    snapshot, found, count = snapshots.of_one_moment(keeper, attachments, moment, take)
+    for name, content in snapshot.records.items():
+        system.write_new(os.path.join(staging, name), content, False)
     sources = {name: os.path.join(staging, *name.removeprefix(f"{SESSION}/").split("/")) for name in found}
-    return replace(manifest, members=tuple(member_of(name, sources[name]) for name in found)), sources
+    head = snapshot.head
+    return Manifest(
+        head.session_id,
+        snapshot.session_name,
+        head.revision,
+        snapshot.node_count,
+        count,
+        moment.now_ms,
+        head.folded_seq,
+        head.folded_sum,
+        tuple(member_of(name, sources[name]) for name in found),
+    ), sources
 
 
 def info_of(path: str, manifest: Manifest, size: int, digest: str) -> ArchiveInfo:
@@ -179,11 +207,28 @@ def _use_up(content: Iterator[bytes]) -> None:
 
 
 def _check(reader: ArchiveReader, building: str, boot: str) -> None:
-    """The files are one session's, all of it: what the check of a store has nothing against."""
-    found = SessionCheck(os.path.dirname(building), building, boot)
-    errors = [each for each in found.findings if each.severity is Severity.ERROR]
-    if errors:
-        raise CorruptRecord(reader.path, f"the session in it is damaged: {errors[0].message}")
+    """The files are one session's, all of it: what the check of a store has nothing against.
+
+    The check takes down what the disk refuses as what it may mean for a session. Here it means nothing of the kind: the
+    files are new.
+    """
+    for last in (False, True):
+        found = SessionCheck(os.path.dirname(building), building, boot)
+        errors = [each for each in found.findings if each.severity is Severity.ERROR]
+        if not errors:
+            return
+        if last:
+            _read_again(reader, building)
+    raise CorruptRecord(reader.path, f"the session in it is damaged: {errors[0].message}")
+
+
+def _read_again(reader: ArchiveReader, building: str) -> None:
+    """Raise what the disk says to whoever reads what was written a moment ago."""
+    for member in reader.manifest.members:
+        kind, _, rest = member.name.partition("/")
+        path = os.path.join(building, *rest.split("/"))
+        if kind == SESSION and member_of(member.name, path) != member:
+            raise BackendError(f"the disk did not keep what was written to {path}; look into the system's log")
 
 
 def _settle(building: str, archived_id: str, session_id: str, boot: str) -> str:

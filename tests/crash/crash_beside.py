@@ -16,8 +16,6 @@ IMPORTED: Final = "an-import"
 
 EXPORT: Final = "export"
 """The name of the step that writes the archive."""
-BESIDE: Final = (EXPORT, "import")
-"""The names of the steps that write beside the store, or read from there."""
 
 
 def beside(root: str | os.PathLike[str], name: str) -> str:

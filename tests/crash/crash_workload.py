@@ -100,8 +100,9 @@ class Step:
 
     @property
     def makes_or_deletes(self) -> bool:
-        """Whether it makes or deletes a session."""
-        return self.makes is not None or self.name.startswith(("create", "make", "delete"))
+        """Whether it makes or deletes a session, or what it keeps of one."""
+        starts = ("create", "make", "delete", "fork", "import", "vacuum")
+        return self.makes is not None or self.name.startswith(starts)
 
 
 OWNERS = "LOCALSTORE_CRASH_OWNERS"

@@ -1,4 +1,4 @@
-"""A backup under power cuts: store and backup stay sound, each session is of one backup, and the next one finishes."""
+"""A backup cut off or refused: store and backup stay sound, each session is of one backup, the next one finishes."""
 
 import errno
 import os
@@ -14,6 +14,7 @@ import pytest
 from localstore import (
     AttachmentCreateMeta,
     AttachmentIntent,
+    BackendError,
     Durability,
     FullGraph,
     HydratedSessionCheckpoint,
@@ -26,6 +27,9 @@ from localstore.disk.check import check_store
 from localstore.disk.checking.findings import Severity
 from localstore.liveness import boot_id
 from localstore.testing import ManualClock, next_input, node
+from tests.crash.crash_disk import Disk
+from tests.crash.crash_faults import FAULTS, Injector
+from tests.crash.crash_kernel import Call, Kernel
 from tests.crash.crash_recovery import NEXT_BOOT
 from tests.crash.crash_settings import ROOT_NAME, Setting, lay_out, read_tree, scratch
 from tests.crash.crash_single import record_single, states
@@ -132,13 +136,18 @@ class Judge:
         where = f"{self._base}/state"
         lay_out(state.tree, where)
         boot = NEXT_BOOT if state.cut else boot_id()
-        with LATER.installed(), mock.patch("localstore.liveness.boot_id", return_value=boot):
-            try:
-                for each in self._opened(f"{where}/{ROOT_NAME}", f"{where}/{BACKUP}", state.acknowledged):
-                    yield f"{state.where}: {each}"
-            except StoreError as error:
-                yield f"{state.where}: {type(error).__name__}: {error}"
+        with mock.patch("localstore.liveness.boot_id", return_value=boot):
+            for each in self.told(f"{where}/{ROOT_NAME}", f"{where}/{BACKUP}", acknowledged=state.acknowledged):
+                yield f"{state.where}: {each}"
         shutil.rmtree(where)
+
+    def told(self, root, backup, *, acknowledged):
+        """What is wrong with a store and its backup, of which the last one was `acknowledged` or not."""
+        with LATER.installed():
+            try:
+                return list(self._opened(root, backup, acknowledged))
+            except StoreError as error:
+                return [f"{type(error).__name__}: {error}"]
 
     def _opened(self, root, backup, acknowledged):
         yield from _found(root, "the store")
@@ -176,18 +185,87 @@ def _found(root, which, *, warnings=False):
 
 
 def visited(base, again, links, rng, **how):
-    """What is wrong after crashes of a backup, and how many were looked at."""
+    """What is wrong after crashes of a backup, state by state."""
     tree = prepare(f"{base}/prepared", again=again)
     single = record(f"{base}/run", tree, links)
     judge = Judge(base, tree, links)
-    found = [(state, list(judge.wrong(state))) for state in states(single, rng, **how)]
-    return [each for _, wrong in found for each in wrong], f"{len(found)} states of {len(single.log)} effects"
+    return (list(judge.wrong(state)) for state in states(single, rng, **how))
+
+
+def judged(capsys, found, *more):
+    """Assert that nothing is wrong, and print how much was looked at."""
+    wrong = list(found)
+    with capsys.disabled():
+        print(f"\n  {len(wrong)} states", *more, end="")
+    assert [each for state in wrong for each in state] == []
 
 
 @pytest.mark.parametrize("links", ["links", "copies"])
 @pytest.mark.parametrize("again", [False, True], ids=["the first", "a later one"])
 def test_a_crash_leaves_what_the_next_one_finishes(base, again, links, capsys):
-    found, told = visited(base, again, links, random.Random(SEED), most=2, share=0.1)
+    judged(capsys, visited(base, again, links, random.Random(SEED), most=2, share=0.1))
+
+
+def refusals(base, again, links, rng, share):
+    """What is wrong after a backup of which one system call is refused, and how many were tried."""
+    tree = prepare(f"{base}/prepared", again=again)
+    judge = Judge(base, tree, links)
+    calls: list[Call] = []
+    assert attempt(f"{base}/count", tree, links, calls.append) == []
+    found, tried = [], 0
+    for fault in FAULTS:
+        for at in range(1, sum(fault.hits(call) for call in calls) + 1):
+            if rng.random() < share:
+                tried += 1
+                injector = Injector(fault, at)
+                wrong = attempt(f"{base}/try", tree, links, injector, judge)
+                found += [f"{fault.name} at {at} ({injector.fired[:3]}): {each}" for each in wrong]
+    return found, f"{tried} faults of {len(calls)} calls"
+
+
+def attempt(base, tree, links, before, judge=None):
+    """A backup on a disk that refuses what `before` refuses; what is wrong then, and once it refuses nothing."""
+    lay_out(tree, base)
+    kernel = Kernel(base, Disk(tree))
+    failed: BaseException | None = None
+    with (
+        replace(LATER, first_name=1 << 32).installed(),
+        kernel.installed(),
+        LocalStore(f"{base}/{ROOT_NAME}", clock=ManualClock()) as store,
+        linking(links),
+    ):
+        kernel.before = before
+        try:
+            store.backup(f"{base}/{BACKUP}")
+        except Exception as error:  # noqa: BLE001 - which it is, is what is judged
+            failed = error
+        kernel.before = lambda call: None
+    is_told = failed is None or isinstance(failed, BackendError)
+    wrong = [] if is_told else [f"{type(failed).__name__}: {failed}"]
+    if kernel.open_count:
+        wrong.append(f"{kernel.open_count} descriptors stay open")
+    kernel.bury()
+    if judge is not None:
+        wrong += judge.told(f"{base}/{ROOT_NAME}", f"{base}/{BACKUP}", acknowledged=failed is None)
+    shutil.rmtree(base)
+    return wrong
+
+
+@pytest.mark.parametrize("links", ["links", "copies"])
+@pytest.mark.parametrize("again", [False, True], ids=["the first", "a later one"])
+def test_a_disk_that_refuses_is_told_and_leaves_what_the_next_one_finishes(base, again, links, capsys):
+    found, told = refusals(base, again, links, random.Random(SEED), 0.006)
+    with capsys.disabled():
+        print(f"\n  {told}", end="")
+    assert not found
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("links", ["links", "copies"])
+@pytest.mark.parametrize("again", [False, True], ids=["the first", "a later one"])
+def test_every_refusal(base, again, links, capsys):
+    found, told = refusals(base, again, links, random.Random(SEED), 0.4)
     with capsys.disabled():
         print(f"\n  {told}", end="")
     assert not found
@@ -196,8 +274,8 @@ def test_a_crash_leaves_what_the_next_one_finishes(base, again, links, capsys):
 def test_folders_that_are_not_flushed_are_found_out(base):
     unflushed = partial(snapshots.take_parts, flush=False)
     with mock.patch.object(snapshots, "take_parts", unflushed):
-        found, _ = visited(base, True, "links", random.Random(SEED), most=3, share=0.2)
-    assert any("the backup has" in each for each in found)
+        found = visited(base, True, "links", random.Random(SEED), most=3)
+        assert any("it is missing" in each for wrong in found for each in wrong)
 
 
 @pytest.mark.soak
@@ -206,7 +284,4 @@ def test_folders_that_are_not_flushed_are_found_out(base):
 @pytest.mark.parametrize("again", [False, True], ids=["the first", "a later one"])
 def test_crashes_at_length(base, again, links, capsys):
     seed = random.randrange(1 << 32)
-    found, told = visited(base, again, links, random.Random(seed), most=10, every=200)
-    with capsys.disabled():
-        print(f"\n  {told}, seed {seed}", end="")
-    assert not found
+    judged(capsys, visited(base, again, links, random.Random(seed), most=10, every=200), f"seed {seed}")
