@@ -261,7 +261,8 @@ class Store:
 
         It is an uncompressed tar with a manifest of SHA-256 sums, of the session at one moment, whoever writes to it
         meanwhile. Raises `SessionNotFound`, `InvalidArgument` where `path` exists or its folder does not, and
-        `CorruptRecord` for damage, which is never exported. A crash leaves no file of that name.
+        `CorruptRecord` for damage, which is never exported. A crash leaves no file of that name, and what it leaves
+        beside is removed by the next export to it, after a minute.
         """
         keeper = self._open().find(checks.session_id(session_id))
         if keeper is None:
@@ -294,10 +295,11 @@ class Store:
     def backup(self, path: str | os.PathLike[str]) -> BackupReport:
         """Make the folder `path` a copy of this store, or bring such a copy up to date. The store may be in use.
 
-        Each session is copied as it is at one moment; a later backup touches what has changed alone. Immutable files
-        are hard links where that is possible: damage to their bytes on this disk is damage to both, so that a copy on
-        another disk is needed, too. A session that was deleted goes to the backup's trash, and stays there; the trash
-        of this store is not copied. The backup is a store, but one that was written to is refused.
+        Each session is copied as it is at one moment, while others go on with it; a later backup touches what has
+        changed alone. Immutable files are hard links where that is possible: damage to their bytes on this disk is
+        damage to both, so that a copy on another disk is needed, too. A session that was deleted goes to the backup's
+        trash, and stays there; the trash of this store is not copied. The backup is a store, but one that was written
+        to is refused.
 
         Raises `BackendError` for a folder that has anything else in it. What is damaged or refused raises once all else
         is copied. A crash leaves each session as it was in the last backup, or as it is in this one.
