@@ -457,3 +457,46 @@ def test_an_export_that_fails_anywhere_leaves_no_file(store, session, tmp_path):
                 assert at > 10
                 return
     pytest.fail("it never comes to an end")
+
+
+def test_what_the_disk_refuses_is_no_damage_of_an_archive(store, other, session, tmp_path):
+    archive = store.export_session(SESSION, tmp_path / "x.archive").path
+
+    def refusing(path):
+        if path.endswith(".tmp/meta.json"):
+            raise BackendError(f"cannot look at {path}: Input/output error")
+
+    class Refuses(System):
+        def stat(self, path):
+            refusing(path)
+            return super().stat(path)
+
+        def open_read(self, path):
+            refusing(path)
+            return super().open_read(path)
+
+    with system.installed(Refuses()), pytest.raises(BackendError, match="Input/output error"):
+        other.import_session(archive)
+    assert other.list_sessions() == ()
+    assert other.import_session(archive).load_session_head() == session.load_session_head()
+
+
+def test_an_export_removes_what_one_that_was_cut_off_left(store, session, tmp_path):
+    names = [
+        f".x.archive.{1:016x}.tmp",
+        f".x.archive.{1:016x}.tmp.part",
+        f".x.archive.{2:016x}.tmp",
+        f".x.{1:016x}.tmp",
+    ]
+    for name in names:
+        if name.endswith(".part"):
+            (tmp_path / name).write_bytes(b"half")
+        else:
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "head.json").write_bytes(b"{}")
+    for name in names[:2]:
+        os.utime(tmp_path / name, (0, 0))
+    os.utime(tmp_path / names[3], (0, 0))
+    store.export_session(SESSION, tmp_path / "x.archive")
+    # One may be somebody's at work, the other one is of another archive.
+    assert [name for name in names if (tmp_path / name).exists()] == names[2:]

@@ -215,10 +215,12 @@ def _check(reader: ArchiveReader, building: str, boot: str) -> None:
     for last in (False, True):
         found = SessionCheck(os.path.dirname(building), building, boot)
         errors = [each for each in found.findings if each.severity is Severity.ERROR]
-        if not errors:
+        if found.complete and not errors:
             return
         if last:
             _read_again(reader, building)
+    if not errors:
+        raise BackendError(f"not all of the session in {reader.path} could be looked at, once unpacked; try again")
     raise CorruptRecord(reader.path, f"the session in it is damaged: {errors[0].message}")
 
 

@@ -4,9 +4,11 @@ import re
 
 import pytest
 
-from localstore import LocalStore
+from localstore import BackendError, LocalStore
 from localstore.cli import ExitCode
 from localstore.disk import names
+from localstore.disk.check import check_store
+from localstore.disk.system import System, system
 from tests.cli.sample import DEMO
 from tests.folders import tree
 
@@ -86,3 +88,18 @@ def test_a_closed_store_is_sound(run, root):
     with LocalStore(root) as store:
         store.create_session("s")
     assert run("check").code == ExitCode.OK
+
+
+def test_what_the_disk_refuses_to_show_is_no_damage(session, root):
+    [meta] = root.glob("sessions/*/meta.json")
+
+    class Refuses(System):
+        def stat(self, path):
+            if path == str(meta):
+                raise BackendError(f"cannot examine {path}: Input/output error")
+            return super().stat(path)
+
+    with system.installed(Refuses()):
+        report = check_store(root)
+    assert [(each.kind, each.severity.value) for each in report.findings] == [("unreadable", "warning")]
+    assert not report.complete

@@ -81,8 +81,7 @@ def _digest(look: Look, path: str) -> str | None:
     except FileNotFoundError:
         return None
     except BackendError as error:
-        look.complete = False
-        look.warning("unreadable", path, str(error), "make it readable, and check again")
+        look.unreadable(path, error)
         return None
     digest = hashlib.sha256()
     try:

@@ -13,7 +13,7 @@ from .. import platforms
 from ..lines import check_line
 from ..names import EntryKind, Place, classify
 from ..system import DIRECTORY_MODE, MAX_READ, system
-from .look import Look
+from .look import Look, is_regular
 
 _FOLDERS: Final = {
     EntryKind.ATTACHMENTS: Place.ATTACHMENTS,
@@ -37,8 +37,7 @@ def check_folder(look: Look, folder: str, place: Place) -> dict[str, EntryKind]:
     except BackendError as error:
         if Look.is_regular(folder) or not os.path.isdir(folder) or os.path.islink(folder):
             return {}  # of the wrong type, as the look at the folder above says
-        look.complete = False
-        look.warning("unreadable", folder, str(error), "make it readable, and check again")
+        look.unreadable(folder, error)
         return {}
     kinds: dict[str, EntryKind] = {}
     for name, is_folder in sorted(found):
@@ -74,14 +73,27 @@ def _check_entry(look: Look, path: str, is_folder: bool, place: Place) -> EntryK
             "keep the store out of synchronised folders; remove the copy once nothing in it is needed",
         )
         return None
-    if not is_folder and not Look.is_regular(path):
-        look.error("wrong_type", path, f"it should be a regular file, and is {_type(path)}")
+    if not is_folder and not _is_regular(look, path):
         return None
     if kind is EntryKind.TEMPORARY:
         look.info("leftover", path, "somebody is making it, or died doing so; nobody relies on it")
         return None
     _check_mode(look, path, is_folder)
     return kind
+
+
+def _is_regular(look: Look, path: str) -> bool:
+    """Whether that is a regular file; what it is otherwise is taken down."""
+    try:
+        if is_regular(system.stat(path)):
+            return True
+    except FileNotFoundError:
+        pass
+    except BackendError as error:
+        look.unreadable(path, error)
+        return False
+    look.error("wrong_type", path, f"it should be a regular file, and is {_type(path)}")
+    return False
 
 
 def _reason(look: Look, path: str) -> str:

@@ -16,6 +16,11 @@ REPAIR = "run `localstore check --repair`"
 NONE = "nothing to do"
 
 
+def is_regular(found: os.stat_result) -> bool:
+    """Whether that is the status of a regular file."""
+    return stat.S_ISREG(found.st_mode) and not platforms.is_link(found)
+
+
 class Look:
     """One look at a store or at one session of it.
 
@@ -84,6 +89,11 @@ class Look:
         else:
             self.error("schema_version", path, str(error), "use the release that wrote it, or upgrade")
 
+    def unreadable(self, path: str, error: BackendError) -> None:
+        """Take down what the system refuses to show: it may be sound or not."""
+        self.complete = False
+        self.warning("unreadable", path, str(error), "make it readable, and check again")
+
     def read(self, path: str, limit: int) -> bytes | None:
         """The bytes of a regular file, or `None` where it is missing or cannot be read; the latter is taken down."""
         try:
@@ -95,8 +105,7 @@ class Look:
             return None
         except BackendError as error:
             if self.is_regular(path):
-                self.complete = False
-                self.note(Severity.WARNING, "unreadable", path, str(error), "make it readable, and check again")
+                self.unreadable(path, error)
             return None
         self.count(files=1, bytes=len(raw))
         return raw
@@ -105,10 +114,9 @@ class Look:
     def is_regular(path: str) -> bool:
         """Whether there is a regular file; the look at the folder takes down what is none."""
         try:
-            found = system.stat(path)
+            return is_regular(system.stat(path))
         except (FileNotFoundError, BackendError):
             return False
-        return stat.S_ISREG(found.st_mode) and not platforms.is_link(found)
 
     def count(self, **more: int) -> None:
         """Add to what was looked at."""
