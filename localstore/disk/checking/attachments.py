@@ -111,9 +111,7 @@ def _check_record(look: Look, path: str, name: str, found: set[str]) -> Attachme
     except CorruptRecord as error:
         look.error("damaged_record", path, error.reason, offset=0)
         return None
-    end = raw.rfind(b"}") + 1
-    if raw[end:] != b"\n":
-        look.error("damaged_ending", path, "its line end is damaged, or something was added", offset=end)
+    look.check_ending(path, raw)
     if record.id != name:
         look.error("damaged_record", path, f"it is of attachment {record.id}")
         return None

@@ -40,7 +40,7 @@ def check_head(look: Look) -> tuple[Head | None, bool]:
         except CorruptRecord as error:
             look.error("damaged_record", path, error.reason, offset=0)
         else:
-            _check_ending(look, path, raw)
+            look.check_ending(path, raw)
             return head, True
     return _copy_of_head(look, path), False
 
@@ -53,14 +53,6 @@ def _copy_of_head(look: Look, path: str) -> Head | None:
     if head is None:
         look.error("no_head", path, "no copy of the head is left by which everything there would be found")
     return head
-
-
-def _check_ending(look: Look, path: str, raw: bytes, *, is_view: bool = False) -> None:
-    """The record ends with a line end, and nothing is behind that."""
-    end = raw.rfind(b"}") + 1
-    if raw[end:] != b"\n":
-        severity = Severity.WARNING if is_view else Severity.ERROR
-        look.note(severity, "damaged_ending", path, "its line end is damaged, or something was added", offset=end)
 
 
 def choose_head(look: Look, own: Head) -> Head:
@@ -115,7 +107,7 @@ def check_meta(look: Look, head: Head, state: SessionState | None) -> None:
     if raw is not None:
         try:
             found = read_sealed(SessionMeta, META_KIND, raw, path)
-            _check_ending(look, path, raw, is_view=True)
+            look.check_ending(path, raw, is_view=True)
         except (CorruptRecord, RecordSchemaVersionError) as error:
             look.warning("damaged_view", path, str(error), f"the head has it all: {REPAIR}")
             return
@@ -132,7 +124,7 @@ def check_lease(look: Look, head: Head, state: SessionState | None) -> None:
     if raw is not None:
         try:
             found: HeldLease | None = read_sealed(HeldLease, LEASE_KIND, raw, path)
-            _check_ending(look, path, raw, is_view=True)
+            look.check_ending(path, raw, is_view=True)
         except (CorruptRecord, RecordSchemaVersionError) as error:
             look.warning("damaged_view", path, str(error), f"head and journal have it all: {REPAIR}")
             return

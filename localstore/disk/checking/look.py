@@ -94,6 +94,13 @@ class Look:
         self.complete = False
         self.warning("unreadable", path, str(error), "make it readable, and check again")
 
+    def check_ending(self, path: str, raw: bytes, *, is_view: bool = False) -> None:
+        """A record ends with a line end, and nothing is behind that."""
+        end = raw.rfind(b"}") + 1
+        if raw[end:] != b"\n":
+            severity = Severity.WARNING if is_view else Severity.ERROR
+            self.note(severity, "damaged_ending", path, "its line end is damaged, or something was added", offset=end)
+
     def read(self, path: str, limit: int) -> bytes | None:
         """The bytes of a regular file, or `None` where it is missing or cannot be read; the latter is taken down."""
         try:

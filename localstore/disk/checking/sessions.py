@@ -17,6 +17,7 @@ from .heads import check_head, check_head_copies, check_lease, check_meta, check
 from .journals import Replayed, check_journals
 from .look import Look
 from .nodefiles import NodeFiles, check_node_files
+from .receipts import check_redactions
 from .recount import Recount
 from .spools import check_spools
 from .values import check_blobs, check_references, references
@@ -95,6 +96,7 @@ def check_session(look: Look, boot: str) -> dict[str, bool]:
     check_lease(look, head, state)
     inputs, _ = check_spools(look, head, state)
     check_blobs(look, head, files.counts)
+    check_redactions(look)
     if files.complete:
         check_counts(look, head, files.counts, "the node files")
         check_leaf(look, head, files.counts)

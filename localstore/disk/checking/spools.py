@@ -55,7 +55,7 @@ def _check_entry(
         except BackendError:
             continue  # taken down when it was read
         else:
-            _check_ending(look, path, raw)
+            look.check_ending(path, raw or b"")
     if not candidates:
         look.error("entry_missing", os.path.join(where, f"{seq:016d}-?"), f"the file of live entry {seq} is missing")
     elif len(good) > 1:
@@ -63,12 +63,6 @@ def _check_entry(
             "entry_twice", os.path.join(where, candidates[0]), f"{len(good)} files say that they are entry {seq}"
         )
     return good[:1]
-
-
-def _check_ending(look: Look, path: str, raw: bytes | None) -> None:
-    if raw is not None and raw[raw.rfind(b"}") + 1 :] != b"\n":
-        offset = raw.rfind(b"}") + 1
-        look.error("damaged_ending", path, "its line end is damaged, or something was added", offset=offset)
 
 
 def _check_view(
