@@ -211,9 +211,10 @@ class Trash:
             try:
                 self._flush_names()
                 return _revive(folder, boot, incarnation)
-            except BaseException:
-                system.rename_dir(folder, source)
-                raise
+            except BaseException as error:
+                if _is_put_back(folder, source) or not isinstance(error, BackendError) or is_deleted(folder):
+                    raise
+                return True
 
     def _flush_names(self) -> None:
         """In any durability: half of a session must not come back under the name that it had."""
@@ -243,10 +244,10 @@ class Trash:
         return True
 
 
-def _is_put_back(doomed: str, source: str) -> bool:
-    """Whether what could not be purged durably is in the trash again; if not, it is gone, unless a power cut comes."""
+def _is_put_back(moved: str, source: str) -> bool:
+    """Whether what could not be moved durably has its former name again; if not, it has moved, barring a power cut."""
     try:
-        system.rename_dir(doomed, source)
+        system.rename_dir(moved, source)
     except (BackendError, FileNotFoundError, FileExistsError):
         return False
     return True
