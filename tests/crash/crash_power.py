@@ -107,18 +107,25 @@ def cut_under_load(
     os.sync()
     last = rng.randrange(len(history.steps))
     how, flag = rng.choice([*_HOW.items()] + [("the journal is lost", 2)] * 4)
-    acknowledged = _work(there, base, acks, setting, last, rng.random() * 0.004, flag)
+    acknowledged, answered = _work(there, base, acks, setting, last, rng.random() * 0.004, flag)
     there.stop()
     there.start()
-    begun = min(acknowledged + 1, len(history.steps))
+    begun = min(answered + 1, len(history.steps))
     judge = Judge(setting, states)
     found = judge.open(str(base / ROOT_NAME), NEXT_BOOT)
-    what = f"round {number}, {durability}, power cut after call {acknowledged} ({history.steps[begun - 1].name}), {how}"
+    name = history.steps[begun - 1].name
+    what = f"round {number}, {durability}, power cut after call {acknowledged}, in call {begun} ({name}), {how}"
     return what, list(wrong(found, history, acknowledged, begun, durability, what))
 
 
-def _work(there: Machine, base: Path, acks: Path, setting: Setting, last: int, delay_s: float, flag: int) -> int:
-    """Let a process work until some moment after it has made `last` calls; how many were acknowledged in all."""
+def _work(
+    there: Machine, base: Path, acks: Path, setting: Setting, last: int, delay_s: float, flag: int
+) -> tuple[int, int]:
+    """Let a process work until some moment after it has made `last` calls.
+
+    How many calls were acknowledged before the power was cut, and how many were answered in all: Linux lets a flush
+    succeed that the shutdown of its file system interrupts, and from a cut power no such answer would come.
+    """
     acks.unlink(missing_ok=True)
     command = [sys.executable, "-m", "tests.crash.crash_worker", str(base), str(acks), setting.durability.value]
     command += [str(setting.fold_bytes), str(setting.fan_in), str(setting.grace_s)]
@@ -132,8 +139,13 @@ def _work(there: Machine, base: Path, acks: Path, setting: Setting, last: int, d
         until = time.perf_counter() + delay_s
         while time.perf_counter() < until:
             pass  # some moment within the next calls
+        acknowledged = _lines(acks)
         there.cut(flag)
         child.stdout.read()
         complaint = child.stderr.read()
         assert child.wait(60) in {0, 3}, complaint
-    return len(acks.read_text().splitlines())
+    return acknowledged, _lines(acks)
+
+
+def _lines(acks: Path) -> int:
+    return len(acks.read_text().splitlines()) if acks.exists() else 0
