@@ -23,8 +23,8 @@ SAMPLES = {
 }
 """Each sample, and what the names of its files end with that no other sample has like this."""
 CUT_EVERY = 11
-FOLDED_EVERY = 17
-"""Of folded journals every seventeenth byte is damaged, besides their headers and the ends of their lines."""
+FOLDED_EVERY = 53
+"""Of folded journals every fifty-third byte is damaged, besides their headers and the ends of their lines."""
 
 
 @pytest.mark.timeout(900)

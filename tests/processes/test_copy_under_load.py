@@ -1,6 +1,6 @@
 """A plain copy of a store in use, also when folds fall into it: sound, and of a moment since the copying began.
 
-`LOCALSTORE_COPY_SECONDS` says for how long copies are made, 4 seconds by default.
+`LOCALSTORE_COPY_SECONDS` says for how long copies are made, 4 seconds by default, with five to judge for each of them.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def test_a_copy_of_a_store_that_folds_all_the_time(tmp_path: Path, capsys: pytes
     crew.wait()
     pace, until = threading.Event(), time.monotonic() + SECONDS
     copies: list[Copy] = []
-    while time.monotonic() < until:
-        pace.wait(crew.chance.random() * 0.05)
+    while time.monotonic() < until and len(copies) < 5 * SECONDS:
+        pace.wait(crew.chance.random() * 0.4)
         copies.append(copied(WAYS[len(copies) % len(WAYS)], root, tmp_path / f"copy-{len(copies)}"))
     crew.end()
     found = read_logs(logs)
