@@ -1,6 +1,6 @@
 """Real processes on shared sessions, killed at random; what they were told is judged afterwards.
 
-`LOCALSTORE_KILL_SECONDS` says for how long, 8 seconds by default.
+`LOCALSTORE_KILL_SECONDS` says for how long, 20 seconds by default.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.processes.judged_copies import WAYS, copied, judge_copies
 from tests.processes.judged_history import Line, judge, read_logs, read_store, what_was_told
 from tests.processes.judged_worker import SESSIONS, work_for, work_on_both_sides_of_a_fork
 
-SECONDS = float(os.environ.get("LOCALSTORE_KILL_SECONDS", "8"))
+SECONDS = float(os.environ.get("LOCALSTORE_KILL_SECONDS", "20"))
 COPIES = 20
 pytestmark = [pytest.mark.race, pytest.mark.timeout(180 + 4 * SECONDS)]
 
