@@ -3,9 +3,10 @@
 import asyncio
 import sqlite3
 
+import orjson
 import pytest
 
-from scripts.benchmarks import frameworks
+from scripts.benchmarks import frameworks, report
 from scripts.benchmarks.cases import adapters
 from scripts.benchmarks.cases.whole_turn import SESSION, contestant
 from scripts.benchmarks.figures import Figure
@@ -168,3 +169,57 @@ def test_a_turn_that_a_framework_did_not_store_is_noticed(name, whose, tmp_path)
         asyncio.run(adapters.verify(used, whose, tmp_path, adapters.SESSION, 3))
     assert adapters.probe(name, whose, str(tmp_path), 2)["good"]
     assert not adapters.probe(name, whose, str(tmp_path), 3)["good"]
+
+
+def a_report(*results):
+    made = report.Report(False, ["one disk", "another disk"])
+    made.results.extend(results)
+    return made
+
+
+def test_table_has_a_row_a_figure_and_a_column_a_disk(tmp_path):
+    lines = [
+        Figure("a turn", "us", 50.0, "SQLite", 100.0, 0.6),
+        Figure("  the same", "us", 90.0, "SQLite", 100.0),
+        Figure("  the same", "us", 30.0, "SQLite", 100.0),
+        Figure("turns", "/s", 2_000.0, "SQLite", 1_000.0, 3.0, more_is_better=True),
+        Figure("a list", "ms", 5.0, goal=6.0),
+    ]
+    made = a_report(report.Result("turn", "one disk", lines), report.Result("turn", "another disk", lines[:1]))
+    report.to_json(made, tmp_path / "measured.json")
+    table = report.markdown(orjson.loads((tmp_path / "measured.json").read_bytes())).splitlines()
+    assert table[:7] == [
+        "| what | against | one disk | another disk | goal |",
+        "| --- | --- | ---: | ---: | --- |",
+        "| a turn | SQLite | 0.50 (50.0 \u00b5s / 100 \u00b5s) | 0.50 (50.0 \u00b5s / 100 \u00b5s) | at most 0.6 |",
+        "| - the same | SQLite | 0.90 (90.0 \u00b5s / 100 \u00b5s) |  |  |",
+        "| - the same | SQLite | 0.30 (30.0 \u00b5s / 100 \u00b5s) |  |  |",
+        "| turns | SQLite | **2.00 (2,000/s / 1,000/s)** |  | at least 3 |",
+        "| a list |  | 5.00 ms |  | at most 6 ms |",
+    ]
+    assert table[8].startswith("3 of 4 goals are met")
+
+
+def test_what_was_not_measured_again_is_kept(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("scripts.benchmarks.chart.draw", lambda made, path: drawn.append(made.file_systems))
+    (tmp_path / "scripts/benchmarks").mkdir(parents=True)
+    (tmp_path / "README.md").write_text(f"before\n{report.BEGIN}\nOUTDATED\n{report.END}\nafter\n")
+    turn, lease = Figure("a turn", "us", 5.0, "SQLite", 10.0, 1.0), Figure("  a lease", "us", 1.0)
+    report.publish(
+        a_report(*(report.Result(case, "one disk", [turn, lease]) for case in ("whole-turn", "lease"))), tmp_path
+    )
+    slower = Figure("a turn", "us", 20.0, "SQLite", 10.0, 1.0)
+    report.publish(a_report(report.Result("whole-turn", "one disk", [slower])), tmp_path)
+    rows = orjson.loads((tmp_path / report.MEASURED).read_bytes())["rows"]
+    told = [(row["case"], row["what"], row["localstore"], row["detail_of_the_line_before"]) for row in rows]
+    assert told == [
+        ("whole-turn", "a turn", 20.0, False),
+        ("lease", "a turn", 5.0, False),
+        ("lease", "a lease", 1.0, True),
+    ]
+    text = (tmp_path / "README.md").read_text()
+    assert text.startswith(f"before\n{report.BEGIN}\n| what |")
+    assert text.endswith(f"{report.END}\nafter\n")
+    assert "OUTDATED" not in text
+    assert drawn == [["one disk", "another disk"]] * 2

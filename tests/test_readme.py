@@ -24,6 +24,8 @@ from localstore.disk.root import StoreRecord
 from localstore.machine.encoding import FACT_CLASSES, KINDS, load
 from localstore.machine.facts import NodeFact
 from localstore.machine.state import HeldLease
+from scripts.benchmarks import report
+from scripts.benchmarks.cases import CASES
 from tests import format_examples
 from tests.cli.sample import DEMO, DEMO_ID, commands
 
@@ -370,3 +372,14 @@ def test_changelog_follows_its_format():
         allowed = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security", "On-disk format"}
         assert set(headings) <= allowed
         assert headings[-1] == "On-disk format"
+
+
+def test_figures_are_those_that_were_measured():
+    measured = orjson.loads((REPOSITORY / report.MEASURED).read_bytes())
+    assert (measured["quick"], measured["failures"]) == (False, [])
+    assert {row["case"] for row in measured["rows"]} == {case.name for case in CASES}
+    assert all(row["verified"] for row in measured["rows"])
+    table = TEXT.partition(report.BEGIN)[2].partition(report.END)[0]
+    assert table == "\n" + report.markdown(measured)
+    assert (REPOSITORY / report.CHART).read_text(encoding="utf-8").startswith("<?xml")
+    assert f"({report.CHART})" in TEXT

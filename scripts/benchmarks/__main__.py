@@ -11,7 +11,7 @@ from pathlib import Path
 from .cases import CASES, Case
 from .figures import Bench, Scale
 from .filesystem import Place, places
-from .report import Report, Result, show, to_json
+from .report import Report, Result, publish, show, to_json
 from .rounds import fresh_directory
 
 
@@ -27,6 +27,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--image-only", action="store_true", help="leave the second disk out where an image is mounted")
     parser.add_argument("--json", metavar="FILE", type=_path, help="write the figures as JSON")
     parser.add_argument("--plot", metavar="FILE", type=_path, help="draw the chart (.svg, .png, .pdf)")
+    parser.add_argument("--publish", action="store_true", help="renew the README's table and chart")
     return parser.parse_args()
 
 
@@ -82,6 +83,8 @@ def main() -> int:
         from .chart import draw
 
         draw(report, arguments.plot)
+    if arguments.publish and not report.failures:
+        publish(report, Path())
     return 1 if report.failures else 0
 
 

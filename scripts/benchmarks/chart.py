@@ -29,6 +29,8 @@ def draw(report: Report, path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
+    mpl.rcParams["svg.fonttype"] = "none"  # text stays text
+    mpl.rcParams["svg.hashsalt"] = "localstore"
     from matplotlib import pyplot
 
     file_system = report.file_systems[0]
@@ -46,5 +48,6 @@ def draw(report: Report, path: Path) -> None:
     quick = ", quick" if report.quick else ""
     title = f"How much of each goal is used up (shorter is better). localstore on {file_system}{quick}"
     figure.suptitle(title, size=10, x=0.01, ha="left")
-    figure.savefig(path)
+    no_date: dict[str, str | None] = {"Date": None} if path.suffix == ".svg" else {}
+    figure.savefig(path, metadata=no_date)
     pyplot.close(figure)

@@ -13,6 +13,11 @@ from typing import Any
 
 from .figures import Figure
 
+MEASURED = "scripts/benchmarks/measured.json"
+CHART = "scripts/benchmarks/measured.svg"
+BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
+"""Where the README's table stands."""
+
 _US_IN = ((1_000_000.0, "s"), (1_000.0, "ms"), (0.0, "us"))
 
 
@@ -85,7 +90,7 @@ def measured_text(figure: Figure) -> str:
 
 def to_json(report: Report, path: Path) -> None:
     """Write everything to `path`."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "case": result.case,
             "file_system": result.file_system,
@@ -107,6 +112,93 @@ def to_json(report: Report, path: Path) -> None:
     failed = [{"case": r.case, "file_system": r.file_system, "failure": r.failure} for r in report.failures]
     whole = {"quick": report.quick, "machine": machine(), "rows": rows, "failures": failed}
     path.write_text(json.dumps(whole, indent=1) + "\n")
+
+
+def markdown(measured: dict[str, Any]) -> str:
+    """The table for a README, of what `to_json` wrote: a line a row, a column a file system."""
+    rows: list[dict[str, Any]] = measured["rows"]
+    file_systems = list(dict.fromkeys(row["file_system"] for row in rows))
+    lines = [
+        f"| what | against | {' | '.join(file_systems)} | goal |",
+        f"| --- | --- | {' | '.join('---:' for _ in file_systems)} | --- |",
+    ]
+    entries: list[tuple[tuple[str, str, str], dict[str, dict[str, Any]]]] = []
+    group = ""
+    for row in rows:
+        group = group if row["detail_of_the_line_before"] else row["what"]
+        key, place = (group, row["what"], row["against"]), row["file_system"]
+        found = next((cells for name, cells in entries if name == key and place not in cells), None)
+        if found is None:
+            entries.append((key, found := {}))
+        found[place] = row
+    for (group, what, against), found in entries:
+        any_row = next(iter(found.values()))
+        name = what if what == group else f"- {what}"
+        texts = [_cell(found[each]) if each in found else "" for each in file_systems]
+        lines.append(f"| {name} | {against} | {' | '.join(texts)} | {_goal_of(any_row)} |")
+    facts = measured["machine"]
+    judged = [row["met"] for row in rows if row["met"] is not None]
+    lines.append("")
+    lines.append(f"{sum(judged)} of {len(judged)} goals are met; those that are not are in bold. Measured with Python")
+    lines.append(f"{facts['python']}, SQLite {facts['sqlite']}, on {facts['system'].split('-')[0]} with")
+    lines.append(f"{facts['processors']} processors.")
+    return "\n".join(lines) + "\n"
+
+
+def _add_kept(report: Report, kept: dict[str, Any]) -> None:
+    """Add the results of `kept` that the report has none in place of, and bring all into the order of the cases."""
+    measured = {result.case for result in report.results}
+    for row in kept["rows"]:
+        if row["case"] in measured:
+            continue
+        result = report.find(row["case"], row["file_system"])
+        if result is None:
+            result = Result(row["case"], row["file_system"], [])
+            report.results.append(result)
+        what = f"  {row['what']}" if row["detail_of_the_line_before"] else row["what"]
+        more_is_better = row["goal_is"] == "at least"
+        result.figures.append(
+            Figure(what, row["unit"], row["localstore"], row["against"], row["theirs"], row["goal"], more_is_better)
+        )
+    from .cases import CASES
+
+    order = [case.name for case in CASES]
+    report.results.sort(key=lambda result: (report.file_systems.index(result.file_system), order.index(result.case)))
+
+
+def _cell(row: dict[str, Any]) -> str:
+    ours = amount(row["localstore"], row["unit"])
+    if row["theirs"] is None:
+        text = ours
+    else:
+        text = f"{row['measured']:.2f} ({ours} / {amount(row['theirs'], row['unit'])})"
+    return f"**{text}**" if row["met"] is False else text
+
+
+def _goal_of(row: dict[str, Any]) -> str:
+    if row["goal"] is None:
+        return ""
+    unit = "" if row["theirs"] is not None else f" {row['unit']}"
+    return f"{row['goal_is']} {row['goal']:g}{unit}"
+
+
+def publish(report: Report, root: Path) -> None:
+    """Keep the figures and the chart beside the benchmark, and put their table into the README.
+
+    Where only some cases were measured, the kept figures of the others stay.
+    """
+    from .chart import draw
+
+    kept = root / MEASURED
+    if kept.exists():
+        _add_kept(report, json.loads(kept.read_text()))
+    to_json(report, kept)
+    draw(report, root / CHART)
+    readme = root / "README.md"
+    before, _, rest = readme.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    table = markdown(json.loads((root / MEASURED).read_text()))
+    readme.write_text(f"{before}{BEGIN}\n{table}{END}{after}")
 
 
 def show(report: Report) -> None:
