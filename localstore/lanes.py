@@ -101,8 +101,17 @@ class Lanes:
 
         Raises `StoreClosed` after `close`, and `BackendError` when no thread can be started.
         """
-        result: R = _settle(await self._enter(name, _Call(work)).told)
-        return result
+        call = _Call(work)
+        # Taken before a thread may have the call, which lets go of all it holds once it is done.
+        told = call.told
+        self._enter(name, call)
+        outcome = await told
+        del call, told
+        try:
+            result: R = _settle(outcome)
+            return result
+        finally:
+            del outcome
 
     async def close(self, last: Callable[[], None]) -> None:
         """Refuse calls from now on, wait for those that were made, run `last`, and end the threads.
@@ -137,20 +146,19 @@ class Lanes:
             self._closing.calls.append(call)
             return call.told
 
-    def _enter(self, name: str | None, call: _Call) -> _Call:
+    def _enter(self, name: str | None, call: _Call) -> None:
         with self._mutex:
             if self._closing is not None:
                 raise StoreClosed()
             lane = None if name is None else self._lanes.get(name)
             if lane is not None:
                 lane.calls.append(call)
-                return call
+                return
             self._hire()
             lane = _Lane(name, call)
             self._ready.append(lane)
             if name is not None:
                 self._lanes[name] = lane
-            return call
 
     def _hire(self) -> None:
         """See to it that a thread looks for ready lanes once the mutex is free."""

@@ -66,6 +66,20 @@ class Held:
         assert await asyncio.to_thread(self.entered.wait, PATIENCE)
 
 
+class Gate:
+    """Node ids that stop each thread that reads them until one is let go."""
+
+    def __init__(self) -> None:
+        self._permits = threading.Semaphore(0)
+
+    def __iter__(self) -> Iterator[str]:
+        assert self._permits.acquire(timeout=PATIENCE)
+        return iter(())
+
+    def let_one_go(self) -> None:
+        self._permits.release()
+
+
 others: set[threading.Thread] = set()
 """Threads of stores that somebody else left open before the test began."""
 
@@ -124,7 +138,7 @@ async def refuses(face: object, name: str) -> None:
         await called()
 
 
-def holding(session: AsyncSessionStore, held: Held) -> Coroutine[Any, Any, None]:
+def holding(session: AsyncSessionStore, held: Held | Gate) -> Coroutine[Any, Any, None]:
     """A call on the session that stays under way until `held` is let go."""
     ids: Any = held
     return session.tombstone_nodes(ids)

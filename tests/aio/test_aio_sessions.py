@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
+import pytest
+
+from localstore.lanes import Lanes
 from localstore.testing import (
     OTHER,
     SESSION,
@@ -16,6 +20,7 @@ from tests.aio.async_faces import (
     HOUR,
     PATIENCE,
     Fresh,
+    Gate,
     Held,
     cancelled,
     holding,
@@ -55,26 +60,26 @@ class TestSessions:
         run(main())
 
     def test_take_turns(self, fresh: Fresh) -> None:
-        """A late lane is served before long ones are empty, also when these are enough to occupy all threads."""
+        """A late lane has its turn between the calls of long ones, also when these are enough to occupy all threads."""
 
         async def main() -> None:
             async with fresh() as store:
                 sessions = [await store.create_session(f"s{number}") for number in range(store._lanes.width)]
                 late = await store.create_session("late")
-                starts, ends = [Held() for _ in sessions], [Held() for _ in sessions]
-                tasks: list[asyncio.Task[Any]] = []
-                for session, start, end in zip(sessions, starts, ends, strict=True):
-                    between = (session.load_session_head() for _ in range(25))
-                    tasks += await started(holding(session, start), *between, holding(session, end))
-                    await start.read()
+                gate = Gate()
+                long: list[asyncio.Task[Any]] = []
+                for session in sessions:
+                    long += await started(*(holding(session, gate) for _ in range(25)))
                 late_tasks = await started(*(late.load_session_head() for _ in range(10)))
-                for start in starts:
-                    start.go.set()
-                async with asyncio.timeout(PATIENCE):
-                    await asyncio.gather(*late_tasks)
-                for end in ends:
-                    end.go.set()
-                await asyncio.gather(*tasks)
+                for task in late_tasks:
+                    # Whichever call ends now, the thread that did it looks for the lane that waits longest.
+                    gate.let_one_go()
+                    async with asyncio.timeout(PATIENCE):
+                        await task
+                assert sum(task.done() for task in long) <= len(late_tasks)
+                for _ in range(len(long) - len(late_tasks)):
+                    gate.let_one_go()
+                await asyncio.gather(*long)
 
         run(main())
 
@@ -134,5 +139,27 @@ class TestSessions:
             # The threads have ended, so that nothing can be on its way any more.
             assert store._lanes._lanes == {}
             assert len(store._lanes._ready) == 0
+
+        run(main())
+
+    def test_are_told_of_what_was_done_at_once(self, fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A thread may be done with a call before the coroutine that made it goes on."""
+        enter = Lanes._enter
+
+        def entered(lanes: Lanes, name: str | None, call: Any) -> None:
+            enter(lanes, name, call)
+            never = threading.Event()
+            for _ in range(PATIENCE * 1_000):
+                if not hasattr(call, "told"):
+                    return
+                never.wait(0.001)
+            raise AssertionError("no thread did it")
+
+        async def main() -> None:
+            async with fresh() as store:
+                session = await store.create_session(SESSION)
+                with monkeypatch.context() as patch:
+                    patch.setattr(Lanes, "_enter", entered)
+                    assert await session.load_session_head() is None
 
         run(main())

@@ -24,6 +24,7 @@ from localstore import (
     SpareReason,
 )
 from localstore.disk import fold as folding
+from localstore.disk import housekeeping
 from localstore.disk.check import check_store
 from localstore.disk.system import system
 from localstore.testing import OTHER, SESSION, next_input, node, said, stamped
@@ -86,7 +87,8 @@ class TestEverywhere:
         assert [replace(each, applied=False) for each in applied.sessions] == [told]
         assert (applied.shared, applied.applied) == (report.shared, True)
 
-    def test_a_dry_run_changes_no_byte(self, on_files: Living) -> None:
+    def test_a_dry_run_changes_no_byte(self, on_files: Living, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(housekeeping, "VIEW_DELAY_S", 0.0)  # else views of `fill` follow it
         fill(on_files)
         before = tree(on_files.root)
         on_files.store.redact(SECRET)
