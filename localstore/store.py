@@ -33,6 +33,7 @@ from .contract.sessions import (
 )
 from .contract.trash import PruneReport, SparedSession, SpareReason, TrashedSession
 from .keeper import Sessions
+from .listing import Wanted, page
 from .machine import attachments as rows
 from .machine.redactor import Redactor
 from .machine.searching import query_of, search
@@ -340,11 +341,37 @@ class Store:
         wanted = None if session_ids is None else tuple(dict.fromkeys(checks.identifiers("session_ids", session_ids)))
         return redacting.redact(self._open(), redactor, wanted, apply=checks.instance("apply", apply, bool))
 
-    def survey_sessions(self) -> SessionSurvey:
-        """As `list_sessions`, and the sessions that cannot be read beside those that can, instead of raising."""
+    def survey_sessions(
+        self,
+        *,
+        cwd: str | None = None,
+        model: str | None = None,
+        parent: str | None = None,
+        text: str | None = None,
+        since_ms: int | None = None,
+        until_ms: int | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> SessionSurvey:
+        """As `list_sessions`, and the sessions that cannot be read beside those that can, instead of raising.
+
+        Only those are listed that fit what is given: with this `cwd` or one below it, with `model` somewhere in their
+        model's name, with the session `parent` as their parent, with `text` in their id, name or first user message (in
+        any case), with their latest activity from `since_ms` to `until_ms`, both epoch milliseconds and included. Of
+        these the first `offset` are left out, and at most `limit` are given; `fitting_count` says how many there are.
+        """
         found, unreadable = self._open().survey()
-        found.sort(key=lambda item: (-item.updated_at_ms, item.session_id))
-        return SessionSurvey(tuple(found), tuple(unreadable))
+        wanted = Wanted(
+            cwd=None if cwd is None else checks.text("cwd", cwd),
+            model=None if model is None else checks.text("model", model),
+            parent=None if parent is None else checks.identifier("parent", parent),
+            text=None if text is None else checks.text("text", text),
+            since_ms=checks.optional_integer("since_ms", since_ms),
+            until_ms=checks.optional_integer("until_ms", until_ms),
+        )
+        fitting = list(filter(wanted.fits, found))
+        shown = page(fitting, checks.integer("offset", offset), checks.optional_integer("limit", limit))
+        return SessionSurvey(shown, tuple(unreadable), len(fitting))
 
     def sweep_attachments(self, older_than_epoch_ms: int) -> AttachmentSweepReport:
         """Delete the manifest rows of orphans, and the bytes that no row of any session names.

@@ -70,6 +70,7 @@ def test_every_room_is_one_of_those_that_are_known():
         "aio",
         "lanes",
         "attachments",
+        "listing",
         "pruning",
         "redacting",
         "exports",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import output
-from .invocation import Invocation
+from .exits import ExitCode
+from .invocation import CommandFailure, Invocation
 from .output import AsJson
 from .selecting import SessionArgument, keeper_of, select
 from .unreadable import complain_of, unreadable_fields
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from ..contract.graph import SessionNodeRecord
     from ..contract.leases import SessionExecutionLease
     from ..contract.sessions import SessionMeta, SessionRelation, SessionSummary
+    from ..store import Store
 
 commands = typer.Typer()
 
@@ -26,7 +29,42 @@ _NODE_TEXT = 160
 
 
 @commands.command("ls", rich_help_panel=output.LOOK)
-def list_sessions(context: typer.Context, as_json: AsJson = False) -> None:
+def list_sessions(
+    context: typer.Context,
+    cwd: Annotated[
+        str | None,
+        typer.Option("--cwd", metavar="DIR", show_default=False, help="Only those that work in DIR or below it."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="TEXT", show_default=False, help="Only those whose model's name has TEXT."),
+    ] = None,
+    parent: Annotated[
+        str | None,
+        typer.Option("--parent", metavar="SESSION", show_default=False, help="Only children of SESSION."),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            "--text", metavar="TEXT", show_default=False, help="Only with TEXT in id, name or first user message."
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="TIME", show_default=False, help="Only used since a date, a time, or so long ago: 30d."
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="TIME", show_default=False, help="Only not used after that; it counts, too."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, show_default=False, help="At most so many.")
+    ] = None,
+    offset: Annotated[int, typer.Option("--offset", metavar="N", min=0, help="Leave out the first N.")] = 0,
+    as_json: AsJson = False,
+) -> None:
     """List the sessions.
 
     Newest activity first. No transcript is read for it, however many there are. One that cannot be read is named apart,
@@ -34,21 +72,55 @@ def list_sessions(context: typer.Context, as_json: AsJson = False) -> None:
 
     \b
     Example:
-      localstore ls
+      localstore ls --cwd . --since 7d
+      localstore ls --text login --limit 20 --offset 20
       localstore ls --json | jq -r '.sessions[] | .session_id'
     """
+    from .searching import moment
+
     invocation: Invocation = context.obj
     with invocation.open_existing() as store:
-        survey = store.survey_sessions()
+        now_ms = store._sessions.surroundings.clock.now_ms()
+        survey = store.survey_sessions(
+            cwd=None if cwd is None else os.path.abspath(cwd),
+            model=model,
+            parent=None if parent is None else _parent_id(store, parent),
+            text=text,
+            since_ms=moment(since, now_ms),
+            until_ms=moment(until, now_ms, end=True),
+            limit=limit,
+            offset=offset,
+        )
     if as_json:
         rows = [summary_fields(row) for row in survey.sessions]
         damaged = [unreadable_fields(each) for each in survey.unreadable]
-        output.json_object("session_list", {"root": str(invocation.root), "sessions": rows, "unreadable": damaged})
+        told = {"root": str(invocation.root), "sessions": rows, "fitting_count": survey.fitting_count}
+        output.json_object("session_list", {**told, "unreadable": damaged})
     elif survey.sessions:
         _print_list(survey.sessions)
+        if len(survey.sessions) < survey.fitting_count:
+            output.line(_place(offset, len(survey.sessions), survey.fitting_count))
+    elif any(given is not None for given in (cwd, model, parent, text, since, until)) or offset:
+        output.line("no session fits")
     elif not survey.unreadable:
         output.line(f"no sessions in {invocation.root}")
     complain_of(survey.unreadable)
+
+
+def _parent_id(store: Store, given: str) -> str:
+    """The id that is meant; a parent that was deleted is known by its children alone."""
+    try:
+        return select(store, given).session_id
+    except CommandFailure as failure:
+        if failure.code != ExitCode.NOT_FOUND:
+            raise
+        return given
+
+
+def _place(offset: int, shown: int, count: int) -> str:
+    after = offset + shown
+    more = f"; for more: --offset {after}" if after < count else ""
+    return f"{offset + 1:,} to {after:,} of {count:,} sessions{more}"
 
 
 def _print_list(found: tuple[SessionSummary, ...]) -> None:

@@ -104,10 +104,14 @@ class UnreadableSession:
 
 @dataclass(frozen=True, slots=True)
 class SessionSurvey:
-    """Every session of a store: those that can be read, newest activity first, and those that cannot."""
+    """Sessions of a store: those that can be read, newest activity first, and those that cannot.
+
+    `fitting_count` is how many fit what was asked for, of which `sessions` may be a page.
+    """
 
     sessions: tuple[SessionSummary, ...]
     unreadable: tuple[UnreadableSession, ...]
+    fitting_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

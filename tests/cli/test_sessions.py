@@ -4,9 +4,10 @@ import sys
 
 import pytest
 
-from localstore import ActivePath, ChildSession, LeaseOwnerIdentity, LocalStore, TokenUsage
+from localstore import ActivePath, ChildSession, LeaseOwnerIdentity, LocalStore, RootSession, TokenUsage
 from localstore.cli import ExitCode
 from localstore.disk import names
+from localstore.testing import ManualClock
 from localstore.testing.builders import said, usage
 from tests.cli.sample import DEMO, DEMO_ID, dead_owner
 from tests.commits import commit
@@ -35,6 +36,7 @@ def test_ls_of_an_empty_store(run, root, store):
         "schema_version": 1,
         "root": str(root),
         "sessions": [],
+        "fitting_count": 0,
         "unreadable": [],
     }
 
@@ -64,6 +66,73 @@ def test_ls_as_json_has_every_field_of_the_summary(run, store):
         "caused_by": {"tool": "task"},
     }
     assert row == {name: getattr(summary, name) for name in SUMMARY_FIELDS - {"relation"}}
+
+
+@pytest.fixture
+def several(root):
+    """Sessions a second apart, the newest last."""
+    clock = ManualClock(1_767_225_600_000)
+    with LocalStore(root, clock=clock) as store:
+        for session_id, cwd, model, relation, text in (
+            ("one", "/work/site", "Big-1", RootSession(), "Why is LOGIN slow?"),
+            ("two", "/work/site/app", "small-1", ChildSession("one"), "Tidy up"),
+            ("three", "/work/sites", "small-2", ChildSession("gone"), "Tidy up more"),
+            ("four", None, "", RootSession(), "Hello"),
+        ):
+            clock.advance(1_000)
+            session = store.create_session(session_id, cwd=cwd, model=model, relation=relation)
+            commit(session, said(f"n-{session_id}", None, text))
+        yield store
+
+
+@pytest.mark.parametrize(
+    "options, listed",
+    [
+        (("--cwd", "/work/site"), ["two", "one"]),
+        (("--cwd", "/work/site/"), ["two", "one"]),
+        (("--cwd", "/work"), ["three", "two", "one"]),
+        (("--cwd", "/"), ["three", "two", "one"]),
+        (("--cwd", "/elsewhere"), []),
+        (("--model", "SMALL"), ["three", "two"]),
+        (("--model", "big-1"), ["one"]),
+        (("--parent", "one"), ["two"]),
+        (("--parent", "on"), ["two"]),
+        (("--parent", "gone"), ["three"]),
+        (("--parent", "four"), []),
+        (("--text", "login"), ["one"]),
+        (("--text", "tidy up"), ["three", "two"]),
+        (("--text", "FOUR"), ["four"]),
+        (("--since", "2026-01-01T00:00:03Z"), ["four", "three"]),
+        (("--until", "2026-01-01T00:00:02Z"), ["two", "one"]),
+        (("--since", "2026-01-01T00:00:02Z", "--until", "2026-01-01T00:00:03Z"), ["three", "two"]),
+        (("--until", "2025-12-31"), []),
+        (("--model", "small", "--text", "more"), ["three"]),
+    ],
+)
+def test_ls_lists_what_fits(run, several, options, listed):
+    told = run("ls", "--json", *options).json
+    assert [row["session_id"] for row in told["sessions"]] == listed
+    assert told["fitting_count"] == len(listed)
+    lines = run("ls", *options).lines
+    assert [line.split()[0] for line in lines[1:]] == listed if listed else lines == ["no session fits"]
+
+
+def test_ls_in_pages(run, several):
+    pages = [run("ls", "--json", "--limit", "3", "--offset", offset).json for offset in (0, 3, 6)]
+    assert [[row["session_id"] for row in page["sessions"]] for page in pages] == [
+        ["four", "three", "two"],
+        ["one"],
+        [],
+    ]
+    assert [page["fitting_count"] for page in pages] == [4, 4, 4]
+    assert run("ls", "--limit", "3").lines[-1] == "1 to 3 of 4 sessions; for more: --offset 3"
+    assert run("ls", "--limit", "3", "--offset", "3").lines[-1] == "4 to 4 of 4 sessions"
+    assert run("ls", "--limit", "4").lines[-1].startswith("one ")
+
+
+@pytest.mark.parametrize("options", [("--limit", "0"), ("--offset", "-1"), ("--since", "yesterday"), ("--parent", "t")])
+def test_ls_refuses_what_it_cannot_mean(run, several, options):
+    assert run("ls", *options).code == ExitCode.USAGE
 
 
 def test_show_in_words(run, session):
