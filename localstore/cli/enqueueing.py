@@ -33,7 +33,7 @@ def enqueue(
     session: SessionArgument,
     text: Annotated[
         str | None,
-        typer.Argument(metavar="[TEXT]", show_default=False, help="User input; - reads it from the standard input."),
+        typer.Argument(metavar="TEXT", show_default=False, help="User input; - reads it from the standard input."),
     ] = None,
     work: Annotated[
         str | None,
@@ -138,7 +138,7 @@ def cancel(
     session: SessionArgument,
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[INPUT...]", show_default=False, help="Ids of inputs, or the beginnings of them."),
+        typer.Argument(metavar="INPUT", show_default=False, help="Ids of inputs, or the beginnings of them."),
     ] = None,
     batches: Annotated[
         list[str] | None,

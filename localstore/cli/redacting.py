@@ -12,7 +12,7 @@ from .exits import ExitCode
 from .invocation import Invocation
 from .output import AsJson
 from .progress import busy
-from .selecting import select
+from .selecting import completed, select
 from .unreadable import complain_of, unreadable_fields
 
 if TYPE_CHECKING:
@@ -31,7 +31,12 @@ def redact(
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", show_default=False, help="What has to go.")],
     sessions: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SESSION...]", show_default=False, help="Only in these sessions; by default in all."),
+        typer.Argument(
+            metavar="SESSION",
+            show_default=False,
+            help="Only in these sessions; by default in all.",
+            autocompletion=completed,
+        ),
     ] = None,
     regex: Annotated[
         bool, typer.Option("--regex", "-e", help="PATTERN is a regular expression, as Python has them.")

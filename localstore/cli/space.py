@@ -9,7 +9,7 @@ import typer
 from . import output
 from .invocation import Invocation
 from .output import AsJson
-from .selecting import select
+from .selecting import completed, select
 
 if TYPE_CHECKING:
     from ..disk.space import SessionSpace, StoreSpace
@@ -24,7 +24,9 @@ def disk_usage(
     context: typer.Context,
     sessions: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SESSION...]", show_default=False, help="Only these sessions; by default all."),
+        typer.Argument(
+            metavar="SESSION", show_default=False, help="Only these sessions; by default all.", autocompletion=completed
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

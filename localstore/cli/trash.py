@@ -11,7 +11,7 @@ from .amounts import byte_count, counted, milliseconds
 from .exits import ExitCode
 from .invocation import CommandFailure, Invocation
 from .output import AsJson
-from .selecting import select
+from .selecting import completed, select
 from .sessions import summary_fields
 from .unreadable import complain_of, unreadable_fields
 
@@ -44,7 +44,12 @@ def remove(
     context: typer.Context,
     sessions: Annotated[
         list[str],
-        typer.Argument(metavar="SESSION...", show_default=False, help="Ids, names, or the beginnings of either."),
+        typer.Argument(
+            metavar="SESSION",
+            show_default=False,
+            help="Ids, names, or the beginnings of either.",
+            autocompletion=completed,
+        ),
     ],
     force: Annotated[bool, typer.Option("--force", help="Also a session whose lease somebody holds.")] = False,
     as_json: AsJson = False,

@@ -13,7 +13,7 @@ from .exits import ExitCode
 from .invocation import CommandFailure, Invocation
 from .output import AsJson
 from .progress import steps
-from .selecting import keeper_of, select
+from .selecting import completed, keeper_of, select
 from .unreadable import complain_of, unreadable_fields
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ commands = typer.Typer()
 
 SessionsArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[SESSION...]", show_default=False, help="Ids, names, or the beginnings of either."),
+    typer.Argument(
+        metavar="SESSION", show_default=False, help="Ids, names, or the beginnings of either.", autocompletion=completed
+    ),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Every session of the store.")]
 

@@ -70,3 +70,30 @@ def test_looking_at_a_session_that_is_gone(named):
     named.delete_session("xyz")
     with pytest.raises(CommandFailure, match="was deleted meanwhile"):
         look(named, "xyz", load_head())
+
+
+def offered(shell, root, *words):
+    """What bash is offered for the last of these words."""
+    result = shell(
+        LOCALSTORE_ROOT=str(root),
+        _LOCALSTORE_COMPLETE="complete_bash",
+        COMP_WORDS=" ".join(("localstore", *words)),
+        COMP_CWORD=str(len(words)),
+    )
+    assert (result.code, result.err) == (ExitCode.OK, "")
+    return result.lines
+
+
+@pytest.mark.parametrize("command", ["show", "rm", "vacuum", "du"])
+def test_the_shell_completes_ids(shell, root, named, command):
+    named.create_session("abc of two words")
+    assert sorted(offered(shell, root, command, "ab")) == ["abc-1", "abc-2"]
+
+
+def test_the_shell_completes_commands_and_options_and_needs_no_store(shell, root, named, tmp_path):
+    assert offered(shell, root, "vac") == ["vacuum"]
+    assert offered(shell, root, "show", "--ful") == ["--full"]
+    assert offered(shell, root, "--root", str(root), "show", "x") == ["xyz"]
+    absent = tmp_path / "absent"
+    assert [line for line in offered(shell, absent, "show", "a") if line] == []
+    assert not absent.exists()
