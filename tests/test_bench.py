@@ -145,7 +145,7 @@ def test_a_figure_is_held_against_its_goal(figure, met, of_goal):
     assert (figure.met, figure.of_goal) == (met, of_goal)
 
 
-FRAMEWORKS = pytest.mark.parametrize("name", ["openai-agents", "langgraph"])  # adk is not among the pinned packages
+FRAMEWORKS = pytest.mark.parametrize("name", ["openai-agents", "langgraph", "adk"])
 
 
 @FRAMEWORKS
