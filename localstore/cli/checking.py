@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,20 +20,32 @@ commands = typer.Typer()
 
 
 @commands.command("check", rich_help_panel=output.LOOK)
-def check(context: typer.Context, as_json: AsJson = False) -> None:
+def check(
+    context: typer.Context,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make good what other copies prove, and set the rest aside.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Check every byte of the store.
 
-    Nothing is changed, and the store may be in use. The exit code is 1 where bytes are not what was written, or where
-    not everything could be looked at.
+    Nothing is changed without --repair, and the store may be in use. With it, what another copy proves is made good;
+    what is damaged, or in the way, is moved to a quarantine with a receipt, and nothing is deleted. The exit code is 1
+    where bytes are not what was written, or where not everything could be looked at; after a repair, where that is
+    still so, or something is lost.
 
     \b
     Example:
       localstore check
+      localstore check --repair
       localstore check --json | jq '.findings[] | .path, .remedy'
     """
     from ..disk.check import check_store
 
     invocation: Invocation = context.obj
+    if repair:
+        _repair(invocation, as_json)
+        return
     invocation.open_existing().close()
     with counting("sessions") as tell:
         report = check_store(invocation.root, tell=tell)
@@ -42,6 +54,33 @@ def check(context: typer.Context, as_json: AsJson = False) -> None:
     else:
         _print_report(report)
     if report.exit_code:
+        raise typer.Exit(ExitCode.FINDINGS)
+
+
+def _repair(invocation: Invocation, as_json: bool) -> None:
+    from ..disk import names
+    from ..disk.repair import repair_store
+
+    # What says that there is a store may be what is missing.
+    invocation.require(names.STORE, names.SESSIONS)
+    report = repair_store(invocation.root)
+    lost = any(action.lost for action in report.actions)
+    if as_json:
+        fields = {
+            "root": report.after.root,
+            "before": _report_fields(report.before),
+            "actions": [asdict(action) for action in report.actions],
+            "after": _report_fields(report.after),
+            "lost": lost,
+        }
+        output.json_object("repair_report", fields)
+    else:
+        for action in report.actions:
+            kept = "" if action.kept is None else f" (kept as {action.kept})"
+            output.line(output.clean(f"{'lost' if action.lost else 'done'}: {action.path}: {action.message}{kept}"))
+        output.line(f"{len(report.actions)} repairs" if report.actions else "nothing to repair")
+        _print_report(report.after)
+    if lost or report.exit_code:
         raise typer.Exit(ExitCode.FINDINGS)
 
 

@@ -40,13 +40,17 @@ class Invocation:
         """The store, for a command that looks at it: one that does not exist is not made by looking."""
         from ..disk import names
 
-        if not os.path.lexists(self.root / names.STORE):
+        self.require(names.STORE)
+        return self._open(quick=False)
+
+    def require(self, *any_of: str) -> None:
+        """Fail unless one of these files and folders of a store is there."""
+        if not any(os.path.lexists(self.root / name) for name in any_of):
             raise CommandFailure(
                 f"there is no store at {self.root}; name one with --root or LOCALSTORE_ROOT,"
                 " or make one with: localstore import FILE",
                 ExitCode.NOT_FOUND,
             )
-        return self._open(quick=False)
 
     def open_or_make(self, *, quick: bool = False) -> LocalStore:
         """The store, made if it does not exist.

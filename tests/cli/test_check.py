@@ -8,6 +8,7 @@ from localstore import BackendError, LocalStore
 from localstore.cli import ExitCode
 from localstore.disk import names
 from localstore.disk.check import check_store
+from localstore.disk.head import unseal_head
 from localstore.disk.system import System, system
 from tests.cli.sample import DEMO
 from tests.folders import tree
@@ -71,6 +72,45 @@ def test_damage_is_found_told_and_left_alone(run, damaged):
     assert line["severity"] == "error"
     assert 0 < line["offset"] <= 2000
     assert tree(damaged) == before
+
+
+def test_repair_makes_good_what_a_copy_proves(run, root, session):
+    session.close()
+    (head,) = root.glob(f"{names.SESSIONS}/*/{names.HEAD}")
+    damaged = head.read_bytes().replace(b'"folded_seq":', b'"folded_sex":')
+    head.write_bytes(damaged)
+    assert run("check").code == ExitCode.FINDINGS
+    result = run("check", "--repair")
+    assert result.code == ExitCode.OK
+    assert result.lines[0].startswith(f"done: {head.relative_to(root)}: ")
+    assert damaged in [kept.read_bytes() for kept in head.parent.glob(f"{names.QUARANTINE}/*")]
+    assert unseal_head(head.read_bytes(), str(head))[0].session_id == session.session_id
+    assert run("check").code == ExitCode.OK
+    assert run("check", "--repair").lines[0] == "nothing to repair"
+
+
+def test_repair_sets_aside_and_tells_what_is_lost(run, damaged):
+    files = tree(damaged)
+    result = run("--root", damaged, "check", "--repair", "--json")
+    assert result.code == ExitCode.FINDINGS
+    report = result.json
+    assert report["record"] == "repair_report"
+    assert report["lost"] is True
+    assert report["before"]["findings"]
+    assert [each["severity"] for each in report["after"]["findings"]].count("error") == 0
+    for action in report["actions"]:
+        assert set(action) == {"kind", "path", "message", "session_id", "kept", "lost"}
+    kept = [action["kept"] for action in report["actions"] if action["kept"] is not None]
+    assert kept
+    kept_bytes = [(damaged / path).read_bytes().partition(b"\n")[2] for path in kept]
+    assert any(content in files.values() for content in kept_bytes)
+    assert run("--root", damaged, "ls").code == ExitCode.OK
+
+
+def test_repair_of_nothing(run, tmp_path):
+    result = run("--root", tmp_path / "empty", "check", "--repair")
+    assert (result.code, result.out) == (ExitCode.NOT_FOUND, "")
+    assert not (tmp_path / "empty").exists()
 
 
 def test_a_store_that_is_open_and_in_use_is_sound(run, session):

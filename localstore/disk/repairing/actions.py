@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from ..checking.findings import CheckReport
 from ..quarantine import quarantine, set_aside
@@ -43,15 +42,6 @@ class RepairReport:
     def exit_code(self) -> int:
         """As that of the check after the repair."""
         return self.after.exit_code
-
-    def as_json(self) -> dict[str, Any]:
-        """The report as plain JSON data."""
-        return {
-            "before": self.before.as_json(),
-            "actions": [asdict(action) for action in self.actions],
-            "after": self.after.as_json(),
-            "exit_code": self.exit_code,
-        }
 
 
 class Actions:

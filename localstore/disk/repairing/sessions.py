@@ -149,6 +149,7 @@ class _Repair:
         damaged = False
         for ref in head.files:
             path = os.path.join(self._folder, names.NODES, names.node_file(ref.name))
+            salvaged = SalvagedFile(self._folder, ref)
             try:
                 file = NodeFile.open(path, ref.name)
                 try:
@@ -159,17 +160,18 @@ class _Repair:
                     raise CorruptRecord(path, f"it has not the {ref.size} bytes that the head says")
             except (CorruptRecord, FileNotFoundError, BackendError) as error:
                 damaged = True
-                self._keep_node_file(path, error)
-            facts += _intact(SalvagedFile(self._folder, ref))
+                self._keep_node_file(path, error, lost=not salvaged.complete)
+            facts += _intact(salvaged)
         return facts, damaged
 
-    def _keep_node_file(self, path: str, error: Exception) -> None:
+    def _keep_node_file(self, path: str, error: Exception, *, lost: bool) -> None:
         try:
             raw = system.read_file(path, 1 << 30)
         except (FileNotFoundError, BackendError, CorruptRecord):
             self._actions.note("node_file_lost", path, f"{error}; nothing of it could be read", lost=True)
             return
-        self._actions.keep("node_file_salvaged", path, raw, f"{error}; its intact records are in a new node file")
+        why = f"{error}; its intact records are in a new node file"
+        self._actions.keep("node_file_salvaged", path, raw, why, lost=lost)
 
     def _replay(self, loaded: Loaded) -> None:
         """Carry out every intact record, whatever is missing between them, and keep what is damaged."""
