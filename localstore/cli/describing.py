@@ -23,13 +23,26 @@ class Said(NamedTuple):
     text: str
 
 
+class Part(NamedTuple):
+    """A part of what is said; calls of tools and their results are `folded` where one reads what was said."""
+
+    text: str
+    folded: bool = False
+
+
 def said(node: SessionNodeRecord) -> Said:
     """What a node says: text, calls of tools and their results, whichever of the common shapes its payload has."""
+    role, parts = parts_said(node)
+    return Said(role, "\n".join([part.text for part in parts]))
+
+
+def parts_said(node: SessionNodeRecord) -> tuple[str, list[Part]]:
+    """Who speaks in a node, and the parts of what it says; see `said`."""
     payload = node.payload
     for holder in (payload.get("message"), payload.get("event"), payload):
         if isinstance(holder, dict) and isinstance(holder.get("role"), str):
-            return Said(holder["role"], "\n".join(_parts(holder)))
-    return Said(str(payload.get("kind", "?")), _record_text(payload))
+            return holder["role"], _parts(holder)
+    return str(payload.get("kind", "?")), [Part(_record_text(payload), folded=True)]
 
 
 def _record_text(payload: dict[str, Any]) -> str:
@@ -41,14 +54,15 @@ def _record_text(payload: dict[str, Any]) -> str:
     return _compact(shown)
 
 
-def _parts(message: dict[str, Any]) -> list[str]:
-    found: list[str] = []
+def _parts(message: dict[str, Any]) -> list[Part]:
+    found: list[Part] = []
     for key in ("content", "parts", "output"):
         body = message.get(key)
         if isinstance(body, str):
-            found.append(f"{RESULT} {body}" if message["role"] == "tool" else body)
+            is_result = message["role"] == "tool"
+            found.append(Part(f"{RESULT} {body}" if is_result else body, is_result))
         elif isinstance(body, list):
-            found.extend(text for part in body if (text := _part(part)))
+            found.extend(made for part in body if (made := _part(part)).text)
     if isinstance(message.get("name"), str) and "arguments" in message:
         found.append(_call(message["name"], message["arguments"]))
     calls = message.get("tool_calls")
@@ -59,26 +73,26 @@ def _parts(message: dict[str, Any]) -> list[str]:
     return found
 
 
-def _part(part: Any) -> str:
+def _part(part: Any) -> Part:
     if isinstance(part, str):
-        return part
+        return Part(part)
     if not isinstance(part, dict):
-        return ""
+        return Part("")
     kind = part.get("type")
     if kind == "tool_use":
         return _call(part.get("name"), part.get("input"))
     if kind == "tool_result":
         content = part.get("content")
         inner = content if isinstance(content, list) else [content]
-        return f"{RESULT} " + "\n".join(text for item in inner if (text := _part(item)))
+        return Part(f"{RESULT} " + "\n".join(text for item in inner if (text := _part(item).text)), folded=True)
     for key in ("text", "content", "thinking"):
         if isinstance(part.get(key), str):
-            return str(part[key])
-    return f"({kind})" if isinstance(kind, str) else ""
+            return Part(str(part[key]))
+    return Part(f"({kind})" if isinstance(kind, str) else "")
 
 
-def _call(name: object, arguments: object) -> str:
-    return f"{CALL} {name}({arguments if isinstance(arguments, str) else _compact(arguments)})"
+def _call(name: object, arguments: object) -> Part:
+    return Part(f"{CALL} {name}({arguments if isinstance(arguments, str) else _compact(arguments)})", folded=True)
 
 
 def _compact(value: object) -> str:

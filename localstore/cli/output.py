@@ -35,6 +35,11 @@ def clean(text: str) -> str:
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", _SPACE.sub(" ", text)).strip()
 
 
+def clean_line(text: str) -> str:
+    """A line of a text as it is, but for what a terminal would obey; tabs become spaces."""
+    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text.expandtabs(4))
+
+
 def shortened(text: str, limit: int) -> str:
     """`text` cleaned, and cut with an ellipsis where it has more than `limit` characters."""
     # Texts may be megabytes, of which a line shows little.

@@ -162,15 +162,20 @@ def show_session(
             help=f"Only the last N nodes, 0 for none; by default {_NODES_SHOWN}, with --json all.",
         ),
     ] = None,
+    text: Annotated[
+        bool, typer.Option("--text", help="What was said whole, to be read, instead of a line a node.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a session and what was said in it.
 
-    What it is, who holds it, its token usage, and its nodes from the root to the leaf.
+    What it is, who holds it, its token usage, and its nodes from the root to the leaf: a line each, or, with --text,
+    every word of the messages, with calls of tools and their results folded to a line.
 
     \b
     Example:
       localstore show 7c1e --last 5
+      localstore show 7c1e --text | less
       localstore show 7c1e --full --json | jq '.nodes[].payload'
     """
     from ..contract.graph import ActivePath, FullGraph
@@ -193,7 +198,7 @@ def show_session(
         output.line()
         if len(kept) < len(nodes):
             output.line(f"{len(nodes) - len(kept)} nodes before; see --last and --full")
-        _print_nodes(kept)
+        (_print_texts if text else _print_nodes)(kept)
 
 
 def summary_fields(summary: SessionSummary) -> dict[str, Any]:
@@ -331,3 +336,17 @@ def _print_nodes(nodes: tuple[SessionNodeRecord, ...]) -> None:
         role, text = said(node)
         rows.append((output.shortened(node.node_id, 12), node.timestamp[:19], role, output.shortened(text, _NODE_TEXT)))
     output.table(("NODE", "TIME", "ROLE", "WHAT IT SAYS"), rows, flexible=("WHAT IT SAYS",))
+
+
+def _print_texts(nodes: tuple[SessionNodeRecord, ...]) -> None:
+    from .describing import parts_said
+
+    for number, node in enumerate(nodes):
+        role, parts = parts_said(node)
+        if number:
+            output.line()
+        output.line("  ".join(map(output.clean, (role, node.timestamp[:19], node.node_id))))
+        for part in parts:
+            shown = [output.shortened(part.text, _NODE_TEXT)] if part.folded else part.text.splitlines()
+            for each in shown:
+                output.line(f"    {output.clean_line(each)}".rstrip())

@@ -1,13 +1,14 @@
 """`localstore ls` and `localstore show`."""
 
 import sys
+from typing import Any
 
 import pytest
 
 from localstore import ActivePath, ChildSession, LeaseOwnerIdentity, LocalStore, RootSession, TokenUsage
 from localstore.cli import ExitCode
 from localstore.disk import names
-from localstore.testing import ManualClock
+from localstore.testing import ManualClock, node
 from localstore.testing.builders import said, usage
 from tests.cli.sample import DEMO, DEMO_ID, dead_owner
 from tests.commits import commit
@@ -151,6 +152,35 @@ def test_show_in_words(run, session):
         ["turn", "m", "5", "0", "0", "0", "0"]
     ]
     assert [line.split()[::2] for line in result.lines[-2:]] == [["n1", "user"], ["n2", "assistant"]]
+
+
+def test_show_what_was_said_word_by_word(run, session):
+    long = "first line\n\tindented " + "word " * 100 + "\x1b[31m\u202ered\nlast line"
+    call = {"type": "tool_use", "id": "c", "name": "Bash", "input": {"command": "x" * 500}}
+    result = {"type": "tool_result", "tool_use_id": "c", "content": "a\nb " + "y" * 500}
+    payloads: list[dict[str, Any]] = [
+        {"message": {"role": "user", "content": long}},
+        {"message": {"role": "assistant", "content": [{"type": "text", "text": "so:\nit is"}, call]}},
+        {"message": {"role": "user", "content": [result]}},
+    ]
+    parent = None
+    made = []
+    for number, payload in enumerate(payloads):
+        made.append(node(f"node-{number}", parent, payload=payload))
+        parent = made[-1].node_id
+    commit(session, *made)
+    shown = run("show", session.session_id, "--text").out
+    lines = shown[shown.index("user  ") :].splitlines()
+    assert lines[0].endswith("node-0")
+    assert lines[1] == "    first line"
+    assert lines[2] == "        indented " + "word " * 100 + "\N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}red"
+    assert lines[3:5] == ["    last line", ""]
+    assert lines[5].startswith("assistant  ")
+    assert lines[6:8] == ["    so:", "    it is"]
+    assert lines[8].startswith('    \u2192 Bash({"command":"xxx')
+    assert lines[8].endswith("\u2026")
+    assert lines[11].startswith("    \u2190 a b yyy")
+    assert len(lines) == 12
 
 
 def test_show_as_json(run, session):
