@@ -7,10 +7,10 @@
 #
 # ready_venv sees to it that .venv in the repository holds the pinned development tools and this package,
 # installed editable, and sets venv_python. `ready_venv "$root" bench` does the same for .venv-bench and what
-# .ci/requirements-bench.txt pins, and so does `ready_venv "$root" demo`. It makes the environment anew when the interpreter, the repository's place or
-# the pins changed, and only installs the package again when pyproject.toml changed (no network needed for that).
-# Set PYTHON to choose the interpreter. These environments belong to the scripts: one made by other means is
-# replaced.
+# .ci/requirements-bench.txt pins, and so do `ready_venv "$root" demo` and `ready_venv "$root" oldest`. It makes the
+# environment anew when the interpreter, the repository's place or the pins changed, and only installs the package
+# again when pyproject.toml changed (no network needed for that). Set PYTHON to choose the interpreter. These
+# environments belong to the scripts: one made by other means is replaced.
 
 say() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
