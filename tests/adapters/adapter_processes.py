@@ -49,11 +49,19 @@ def killed_after(program: str, lines: int, *arguments: object) -> list[str]:
     child.send_signal(signal.SIGKILL)
     # What was on its way in the pipe was said too; a last line without its end was not.
     said += child.stdout.read().split("\n")[:-1]
-    child.wait(PATIENCE)
+    assert child.wait(PATIENCE) == -signal.SIGKILL
     for stream in (child.stdin, child.stdout):
         if stream is not None:
             stream.close()
     return said
+
+
+def finished(program: str, *arguments: object) -> list[str]:
+    """The lines that a child has said by its end, which is a good one."""
+    child = start(program, *arguments)
+    output = child.communicate(timeout=PATIENCE)[0]
+    assert child.returncode == 0
+    return output.splitlines()
 
 
 def bytes_on_disk(root: Path) -> int:

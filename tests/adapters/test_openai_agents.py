@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from agents import Agent, ModelResponse, RunConfig, Runner, RunState, Usage, function_tool
+from agents import Agent, ModelResponse, RunConfig, Runner, Usage, function_tool
 from agents.memory import Session, SessionSettings
 from agents.models.interface import Model
 from openai.types.responses import ResponseFunctionToolCall, ResponseOutputMessage, ResponseOutputText
@@ -33,7 +33,7 @@ from localstore import (
 )
 from localstore.adapters.openai_agents import LocalStoreSession
 from localstore.cli.describing import said
-from tests.adapters.adapter_processes import bytes_on_disk, killed_after, together
+from tests.adapters.adapter_processes import bytes_on_disk, finished, killed_after, together
 
 T = TypeVar("T")
 
@@ -419,41 +419,76 @@ def test_a_runner_remembers_what_was_said_and_done(tmp_path: Path) -> None:
     assert model.asked[-1] == later[:-1]
 
 
-def guarded_agent(model: ScriptedModel, done: list[str]) -> Agent[Any]:
-    @function_tool(needs_approval=True)
-    def book(train: str) -> str:
-        done.append(train)
-        return f"booked {train}"
-
-    return Agent(name="guide", model=model, tools=[book])
+def guarded_agent(model: ScriptedModel, book: Callable[[str], str]) -> Agent[Any]:
+    return Agent(name="guide", model=model, tools=[function_tool(book, needs_approval=True)])
 
 
+BEGINNER = """
+import asyncio, json, sys
+from agents import Runner
+from localstore.adapters.openai_agents import LocalStoreSession
+from tests.adapters.test_openai_agents import QUIET, ScriptedModel, call, guarded_agent
+
+def book(train: str) -> str:
+    raise AssertionError("nobody has approved")
+
+async def main(root):
+    agent = guarded_agent(ScriptedModel([call("book", '{"train": "7:25"}', "c1")]), book)
+    session = LocalStoreSession("trip", root)
+    result = await Runner.run(agent, "Book it.", session=session, run_config=QUIET)
+    assert len(result.interruptions) == 1
+    print(json.dumps(result.to_state().to_string()), flush=True)
+    sys.stdin.readline()
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+RESUMER = """
+import asyncio, json, sys
+from agents import Runner, RunState
+from localstore.adapters.openai_agents import LocalStoreSession
+from tests.adapters.test_openai_agents import QUIET, ScriptedModel, answer, guarded_agent
+
+root, state_text, dies_in_tool = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3] == "True"
+
+def book(train: str) -> str:
+    print(f"booking {train}", flush=True)
+    if dies_in_tool:
+        sys.stdin.readline()
+    return f"booked {train}"
+
+async def main():
+    agent = guarded_agent(ScriptedModel([answer("Done.")]), book)
+    async with LocalStoreSession("trip", root) as session:
+        state = await RunState.from_string(agent, state_text)
+        [approval] = state.get_interruptions()
+        state.approve(approval)
+        result = await Runner.run(agent, state, session=session, run_config=QUIET)
+        print(result.final_output, flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.crash
 def test_an_interrupted_run_is_resumed_by_another_process(tmp_path: Path) -> None:
-    done: list[str] = []
+    def items() -> list[Any]:
+        async def read() -> list[Any]:
+            async with LocalStoreSession("trip", tmp_path / "store") as session:
+                return await session.get_items()
 
-    async def begin() -> str:
-        agent = guarded_agent(ScriptedModel([call("book", '{"train": "7:25"}', "c1")]), done)
-        async with LocalStoreSession("trip", tmp_path / "store") as session:
-            result = await Runner.run(agent, "Book it.", session=session, run_config=QUIET)
-            assert len(result.interruptions) == 1
-            return str(result.to_state().to_string())
+        return run(read())
 
-    async def resume(state_text: str) -> list[Any]:
-        agent = guarded_agent(ScriptedModel([answer("Done.")]), done)
-        async with LocalStoreSession("trip", tmp_path / "store") as session:
-            state = await RunState.from_string(agent, state_text)
-            [approval] = state.get_interruptions()
-            state.approve(approval)
-            result = await Runner.run(agent, state, session=session, run_config=QUIET)
-            assert result.final_output == "Done."
-            return await session.get_items()
-
-    state_text = run(begin())
-    assert done == []
-    items = run(resume(state_text))
-    assert done == ["7:25"]
-    kinds = [item.get("type", item.get("role")) for item in items]
-    assert kinds == ["user", "function_call", "function_call_output", "message"]
+    [state_text] = killed_after(BEGINNER, 1, tmp_path / "store")
+    asked = items()
+    assert [item.get("type", item.get("role")) for item in asked] == ["user", "function_call"]
+    assert killed_after(RESUMER, 1, tmp_path / "store", state_text, True) == ["booking 7:25"]
+    assert items() == asked
+    assert finished(RESUMER, tmp_path / "store", state_text, False) == ["booking 7:25", "Done."]
+    found = items()
+    assert found[:2] == asked
+    assert [item.get("type", item.get("role")) for item in found[2:]] == ["function_call_output", "message"]
+    assert found[2]["output"] == "booked 7:25"
 
 
 ADDER = """
