@@ -93,14 +93,14 @@ class Sessions(Protocol):
     def fork(self, parent: Keeper, request: ForkRequest) -> Keeper:
         """Make a child of the session of `parent`; `SessionExists` where its id is taken."""
 
-    def export(self, keeper: Keeper, path: str) -> ArchiveInfo:
-        """Write the session to a new archive file."""
+    def export(self, keeper: Keeper, path: str, tell: Callable[[int, int], None]) -> ArchiveInfo:
+        """Write the session to a new archive file; `tell` how many bytes were gone over, and of how many."""
 
     def restore_archive(self, path: str, session_id: str | None, on_conflict: OnConflict) -> Keeper:
         """Make the session of an archive file a session of this store."""
 
-    def backup(self, path: str) -> BackupReport:
-        """Bring the backup at `path` to what the store is now."""
+    def backup(self, path: str, tell: Callable[[int, int], None]) -> BackupReport:
+        """Bring the backup at `path` to what the store is now; `tell` how many sessions are done, and of how many."""
 
     def keepers(self) -> Iterable[Keeper]:
         """The keepers of all sessions, one after the other."""

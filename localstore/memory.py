@@ -304,13 +304,13 @@ class MemorySessions:
         with self._mutex:
             return self._trash.pop((trashed.session_id, trashed.deleted_at_ms), None) is not None
 
-    def export(self, keeper: Keeper, path: str) -> ArchiveInfo:
+    def export(self, keeper: Keeper, path: str, tell: Callable[[int, int], None]) -> ArchiveInfo:
         raise _no_files()
 
     def restore_archive(self, path: str, session_id: str | None, on_conflict: OnConflict) -> Keeper:
         raise _no_files()
 
-    def backup(self, path: str) -> BackupReport:
+    def backup(self, path: str, tell: Callable[[int, int], None]) -> BackupReport:
         raise _no_files()
 
     def keepers(self) -> Iterable[Keeper]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .contract.errors import InvalidArgument, SessionExecutionLeaseHeld, SessionNotFound, StoreError
 from .contract.redaction import LeftPlace, RedactedPlace, RedactionReport, SessionRedaction
 from .contract.sessions import UnreadableSession
@@ -12,14 +14,25 @@ from .machine.redactor import Redactor
 
 
 def redact(
-    sessions: Sessions, redactor: Redactor, session_ids: tuple[str, ...] | None, *, apply: bool
+    sessions: Sessions,
+    redactor: Redactor,
+    session_ids: tuple[str, ...] | None,
+    tell: Callable[[int, int], None],
+    *,
+    apply: bool,
 ) -> RedactionReport:
-    """Redact these sessions, or all, with those of the same ids in the trash, and the labels of their attachments."""
+    """Redact these sessions, or all, with those of the same ids in the trash, and the labels of their attachments.
+
+    `tell` is called with how many sessions are done, and of how many.
+    """
     chosen, unreadable = _chosen(sessions, session_ids)
+    ids = None if session_ids is None else frozenset(session_ids)
+    total = len(chosen) + sum(ids is None or each.session_id in ids for each in sessions.trashed())
     told: list[SessionRedaction] = []
     spared: list[SparedSession] = []
     named: set[str] = set()
-    for session_id in chosen:
+    for done, session_id in enumerate(chosen):
+        tell(done, total)
         try:
             keeper = sessions.find(session_id)
             if keeper is None:
@@ -35,12 +48,13 @@ def redact(
             raise
         except StoreError as error:
             unreadable.append(UnreadableSession(session_id, getattr(error, "path", ""), str(error)))
-    ids = None if session_ids is None else frozenset(session_ids)
-    for each in sessions.redact_trash(redactor, ids, apply=apply):
+    for done, each in enumerate(sessions.redact_trash(redactor, ids, apply=apply), len(chosen)):
+        tell(min(done, total), total)
         if isinstance(each, SessionRedaction):
             told.append(each)
         else:
             unreadable.append(each)
+    tell(total, total)
     beside = list(sessions.redact_shared(redactor, None if ids is None else frozenset(named), apply=apply))
     return RedactionReport(
         apply,

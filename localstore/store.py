@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -257,18 +257,21 @@ class Store:
                     raise
         return tuple(hits)
 
-    def export_session(self, session_id: str, path: str | os.PathLike[str]) -> ArchiveInfo:
+    def export_session(
+        self, session_id: str, path: str | os.PathLike[str], *, tell: Callable[[int, int], None] | None = None
+    ) -> ArchiveInfo:
         """Write everything of the session to one new file: nodes, values, attachments, metadata, waiting queues.
 
         It is an uncompressed tar with a manifest of SHA-256 sums, of the session at one moment, whoever writes to it
-        meanwhile. Raises `SessionNotFound`, `InvalidArgument` where `path` exists or its folder does not, and
-        `CorruptRecord` for damage, which is never exported. A crash leaves no file of that name, and what it leaves
-        beside is removed by the next export to it, after a minute.
+        meanwhile. `tell` is called with how many bytes were gone over, and of how many. Raises `SessionNotFound`,
+        `InvalidArgument` where `path` exists or its folder does not, and `CorruptRecord` for damage, which is never
+        exported. A crash leaves no file of that name, and what it leaves beside is removed by the next export to it,
+        after a minute.
         """
         keeper = self._open().find(checks.session_id(session_id))
         if keeper is None:
             raise SessionNotFound(session_id)
-        return self._sessions.export(keeper, checks.path("path", path))
+        return self._sessions.export(keeper, checks.path("path", path), checks.optional_call("tell", tell))
 
     def import_session(
         self,
@@ -293,19 +296,19 @@ class Store:
         keeper = self._open().restore_archive(checks.path("path", path), session_id, chosen)
         return self._handles.give(keeper)
 
-    def backup(self, path: str | os.PathLike[str]) -> BackupReport:
+    def backup(self, path: str | os.PathLike[str], *, tell: Callable[[int, int], None] | None = None) -> BackupReport:
         """Make the folder `path` a copy of this store, or bring such a copy up to date. The store may be in use.
 
         Each session is copied as it is at one moment, while others go on with it; a later backup touches what has
         changed alone. Immutable files are hard links where that is possible: damage to their bytes on this disk is
         damage to both, so that a copy on another disk is needed, too. A session that was deleted goes to the backup's
         trash, and stays there; the trash of this store is not copied. The backup is a store, but one that was written
-        to is refused.
+        to is refused. `tell` is called with how many sessions are done, and of how many.
 
         Raises `BackendError` for a folder that has anything else in it. What is damaged or refused raises once all else
         is copied. A crash leaves each session as it was in the last backup, or as it is in this one.
         """
-        return self._open().backup(checks.path("path", path))
+        return self._open().backup(checks.path("path", path), checks.optional_call("tell", tell))
 
     def redact(
         self,
@@ -315,6 +318,7 @@ class Store:
         replacement: str = REPLACEMENT,
         session_ids: Iterable[str] | None = None,
         apply: bool = False,
+        tell: Callable[[int, int], None] | None = None,
     ) -> RedactionReport:
         """Replace what `pattern` is, or matches with `regex`, wherever sessions have it; without `apply` only tell.
 
@@ -332,6 +336,7 @@ class Store:
         Afterwards no file of these sessions has a match: journals, node files, blobs and entries of before are removed
         at once, whoever reads them. Each session gets a receipt of it in its folder. Copies elsewhere (backups,
         exports) have what they had. Each session is redacted whole or not at all: a crash leaves some of them so.
+        `tell` is called with how many sessions are done, the trash's too, and of how many.
 
         A session whose lease is held by somebody not known to be dead is spared, and a damaged one told of; the others
         are redacted. Raises `InvalidArgument` for a pattern that is empty, malformed, or matches what replaces it, and
@@ -339,7 +344,8 @@ class Store:
         """
         redactor = Redactor(pattern, replacement, regex=checks.instance("regex", regex, bool))
         wanted = None if session_ids is None else tuple(dict.fromkeys(checks.identifiers("session_ids", session_ids)))
-        return redacting.redact(self._open(), redactor, wanted, apply=checks.instance("apply", apply, bool))
+        applied = checks.instance("apply", apply, bool)
+        return redacting.redact(self._open(), redactor, wanted, checks.optional_call("tell", tell), apply=applied)
 
     def survey_sessions(
         self,

@@ -63,7 +63,8 @@ def _repair(invocation: Invocation, as_json: bool) -> None:
 
     # What says that there is a store may be what is missing.
     invocation.require(names.STORE, names.SESSIONS)
-    report = repair_store(invocation.root)
+    with counting("sessions") as tell:
+        report = repair_store(invocation.root, tell=tell)
     lost = any(action.lost for action in report.actions)
     if as_json:
         fields = {

@@ -15,7 +15,7 @@ from .amounts import counted
 from .exits import ExitCode
 from .invocation import CommandFailure, Invocation
 from .output import AsJson
-from .progress import busy
+from .progress import counting
 from .selecting import SessionArgument, select
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def export(
         if form is ExportFormat.ARCHIVE:
             if str(path) == "-":
                 raise CommandFailure("an archive needs a file: give it with --output", ExitCode.USAGE)
-            with busy("exporting"):
-                info = store.export_session(session_id, path)
+            with counting("exporting") as tell:
+                info = store.export_session(session_id, path, tell=tell)
             size, digest, nodes = info.size_bytes, info.sha256, info.node_count
         else:
             size, digest, nodes = _write_text(chosen, form, path, full=full)
@@ -150,8 +150,8 @@ def backup(
       localstore backup ~/sessions-backup --json | jq '.copied | length'
     """
     invocation: Invocation = context.obj
-    with invocation.open_existing() as store, busy("backing up"):
-        report = store.backup(folder)
+    with invocation.open_existing() as store, counting("backing up") as tell:
+        report = store.backup(folder, tell=tell)
     if as_json:
         output.json_object(
             "backup_report",

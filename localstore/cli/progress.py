@@ -15,9 +15,13 @@ T = TypeVar("T")
 
 @contextmanager
 def steps(items: Sequence[T], what: str) -> Iterator[Iterable[T]]:
-    """The items one by one, while a bar says how many of them are done; none for a single one."""
-    if len(items) < 2 or not sys.stderr.isatty():
+    """The items one by one, while a bar says how many of them are done; for a single one something moves."""
+    if not items or not sys.stderr.isatty():
         yield items
+        return
+    if len(items) == 1:
+        with busy(what):
+            yield items
         return
     with _bar() as progress:
         yield progress.track(items, description=what)

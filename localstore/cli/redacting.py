@@ -11,7 +11,7 @@ from .amounts import counted
 from .exits import ExitCode
 from .invocation import Invocation
 from .output import AsJson
-from .progress import busy
+from .progress import counting
 from .selecting import completed, select
 from .unreadable import complain_of, unreadable_fields
 
@@ -62,8 +62,10 @@ def redact(
     invocation: Invocation = context.obj
     with invocation.open_existing() as store:
         chosen = [select(store, given).session_id for given in sessions] if sessions else None
-        with busy("redacting" if apply else "looking"):
-            report = store.redact(pattern, regex=regex, replacement=replacement, session_ids=chosen, apply=apply)
+        with counting("redacting" if apply else "looking") as tell:
+            report = store.redact(
+                pattern, regex=regex, replacement=replacement, session_ids=chosen, apply=apply, tell=tell
+            )
     if as_json:
         output.json_object("redaction_report", _report_fields(report))
     else:

@@ -9,6 +9,7 @@ import typer
 from . import output
 from .invocation import Invocation
 from .output import AsJson
+from .progress import counting
 from .selecting import completed, select
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def disk_usage(
     invocation: Invocation = context.obj
     with invocation.open_existing() as store:
         wanted = None if not sessions else {select(store, given).session_id for given in sessions}
-        space = measure(str(store.root))
+        with counting("sessions") as tell:
+            space = measure(str(store.root), tell)
     if wanted is not None:
         space.sessions = [each for each in space.sessions if each.session_id in wanted and not each.is_trashed]
     if as_json:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -158,3 +158,14 @@ def instances(name: str, value: object, *kinds: type[Any]) -> tuple[Any, ...]:
         if not isinstance(item, kinds):
             instance(f"{name}[{index}]", item, *kinds)
     return items
+
+
+def optional_call(name: str, value: Callable[..., None] | None) -> Callable[..., None]:
+    """What is to be called, or for `None` what does nothing."""
+    if value is not None and not callable(value):
+        raise InvalidArgument(f"{name} must be something to call, not {type(value).__name__}")
+    return _ignored if value is None else value
+
+
+def _ignored(*told: object) -> None:
+    pass

@@ -111,13 +111,18 @@ class ArchiveWriter:
         self._digest = sha256()
         self.size = 0
 
-    def write(self, manifest: Manifest, path_of: Callable[[str], str]) -> str:
+    def write(self, manifest: Manifest, path_of: Callable[[str], str], tell: Callable[[int, int], None]) -> str:
         """Write all of it, members from where `path_of` says, and flush it; the SHA-256 of the file."""
         raw = seal(KIND, manifest)
         self._file(MANIFEST, len(raw), [raw])
+        total = sum(member.size for member in manifest.members)
+        done = total
         for member in manifest.members:
+            tell(done, 2 * total)
+            done += member.size
             with closing(pieces(path_of(member.name))) as content:
                 self._file(member.name, member.size, content)
+        tell(done, 2 * total)
         line = f"{sha256(raw).hexdigest()}  {MANIFEST}\n".encode()
         self._file(MANIFEST_SUM, len(line), [line])
         self._put(bytes(2 * _BLOCK))

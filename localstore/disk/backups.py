@@ -37,14 +37,17 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-def back_up(source: FileSessions, root: str, path: str) -> BackupReport:
-    """Bring the backup at `path` of the store at `root` up to date; what cannot be copied is told at the end."""
+def back_up(source: FileSessions, root: str, path: str, tell: Callable[[int, int], None]) -> BackupReport:
+    """Bring the backup at `path` of the store at `root` up to date; what cannot be copied is told at the end.
+
+    `tell` is called with how many sessions are done, and of how many.
+    """
     from .sessions import FileSessions
 
     _open_target(root, path)
     target = FileSessions(path, Durability.FULL, source.surroundings)
     try:
-        return _Backup(source, target, root, path).run()
+        return _Backup(source, target, root, path).run(tell)
     finally:
         target.close()
 
@@ -109,16 +112,18 @@ class _Backup:
         self._copied: list[str] = []
         self._unchanged: list[str] = []
 
-    def run(self) -> BackupReport:
+    def run(self, tell: Callable[[int, int], None]) -> BackupReport:
         found, unreadable = self._source.look_over()
         failure = unreadable[0][1] if unreadable else None
-        for session_id in sorted(row.session_id for row in found):
+        for done, session_id in enumerate(sorted(row.session_id for row in found)):
+            tell(done, len(found))
             try:
                 self._session(session_id)
             except SessionNotFound:
                 continue  # it was deleted meanwhile
             except StoreError as error:
                 failure = failure or error
+        tell(len(found), len(found))
         trashed, trouble = self._trash_deleted()
         failure = failure or trouble
         self._attachments()
@@ -212,7 +217,7 @@ class _Backup:
         self._show(folder, snapshot)
         now = there
         if is_new:
-            now = write_head(folder, at_rest(snapshot.head), snapshot.unknown, placed=False)
+            now = write_head(folder, at_rest(snapshot.head), snapshot.fields, placed=False)
         else:
             system.flush_dir(folder)
         clean(folder, there, now)

@@ -9,7 +9,7 @@ there. A store, session or record of another format is left alone.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ..contract.clock import SystemClock, rfc3339
 from ..contract.errors import BackendError
@@ -32,20 +32,23 @@ _KEPT_AS_IT_IS = frozenset({"damaged_ending", "damaged_view"})
 """Findings after which a file is written anew, from what is proven of it or from what it is a view of."""
 
 
-def repair_store(root: str | os.PathLike[str], *, session_id: str | None = None) -> RepairReport:
+def repair_store(
+    root: str | os.PathLike[str], *, session_id: str | None = None, tell: Callable[[int, int], None] | None = None
+) -> RepairReport:
     """Repair the store at `root`, or one session of it, and check it again.
 
-    May run while the store is in use; whoever has a repaired session open goes on from what is left of it.
+    May run while the store is in use; whoever has a repaired session open goes on from what is left of it. `tell` is
+    that of `check_store`, which goes over the store before and once more after repairs.
 
     Raises `BackendError` where the disk or a lock does not let it; what was done until then stays done.
     """
     path = os.path.abspath(os.fspath(root))
-    before = check_store(path, session_id=session_id)
+    before = check_store(path, session_id=session_id, tell=tell)
     done: list[RepairAction] = []
     groups = _groups(path, before)
     for group, found in groups.items():
         done += _repair_group(path, group, found)
-    after = check_store(path, session_id=session_id) if groups else before
+    after = check_store(path, session_id=session_id, tell=tell) if groups else before
     return RepairReport(before, tuple(done), after)
 
 

@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from .. import liveness
@@ -227,13 +227,13 @@ class FileSessions:
 
     # Out, in, and beside.
 
-    def export(self, keeper: Keeper, path: str) -> ArchiveInfo:
+    def export(self, keeper: Keeper, path: str, tell: Callable[[int, int], None]) -> ArchiveInfo:
         from . import transfer
 
         if not isinstance(keeper, FileKeeper):
             raise InvalidArgument("only a session of this store can be exported from it")
         attachments = os.path.join(self._root, names.ATTACHMENTS)
-        return transfer.export_session(keeper, attachments, path, self.surroundings.moment())
+        return transfer.export_session(keeper, attachments, path, self.surroundings.moment(), tell)
 
     def restore_archive(self, path: str, session_id: str | None, on_conflict: OnConflict) -> Keeper:
         from . import transfer
@@ -272,10 +272,10 @@ class FileSessions:
             raise
         return self._known(session_id, made)
 
-    def backup(self, path: str) -> BackupReport:
+    def backup(self, path: str, tell: Callable[[int, int], None]) -> BackupReport:
         from . import backups
 
-        return backups.back_up(self, self._root, path)
+        return backups.back_up(self, self._root, path, tell)
 
     # Forking.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import orjson
@@ -79,25 +79,29 @@ class StoreSpace:
         return self.session_bytes + self.trash_bytes + self.attachment_bytes + self.other_bytes
 
 
-def measure(root: str) -> StoreSpace:
+def measure(root: str, tell: Callable[[int, int], None] | None = None) -> StoreSpace:
     """Look at every entry below `root`, and read none but for the sessions' ids. Changes nothing, takes no lock.
 
-    What comes and goes meanwhile is counted or not.
+    What comes and goes meanwhile is counted or not. `tell` is called with how many sessions are done, and of how many.
     """
-    measuring = _Measuring(root)
+    measuring = _Measuring(root, tell or (lambda done, total: None))
     measuring.run()
     measuring.space.sessions.sort(key=lambda each: (-each.total_bytes, each.folder))
     return measuring.space
 
 
 class _Measuring:
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, tell: Callable[[int, int], None]) -> None:
         self.space = StoreSpace()
+        self._tell = tell
+        self._done = self._total = 0
         self._root = root
         self._seen: set[tuple[int, int]] = set()
         self._linked: list[tuple[SessionSpace, tuple[int, int], int]] = []
 
     def run(self) -> None:
+        for inside in (names.SESSIONS, names.TRASH):
+            self._total += len(_entries(os.path.join(self._root, inside)))
         # Sessions before the trash: what both have is not freed by purging.
         for name, is_folder, status in _entries(self._root):
             if not (is_folder and name in {names.SESSIONS, names.TRASH, names.ATTACHMENTS}):
@@ -108,12 +112,15 @@ class _Measuring:
         folder = os.path.join(self._root, names.ATTACHMENTS)
         self.space.attachment_bytes += self._below(folder) + size_of_file(folder)
         self._tell_shared()
+        self._tell(self._total, self._total)
 
     def _sessions(self, inside: str) -> int:
         where, is_trash = os.path.join(self._root, inside), inside == names.TRASH
         place, kind = (Place.TRASH, EntryKind.TRASHED) if is_trash else (Place.SESSIONS, EntryKind.SESSION)
         total = size_of_file(where)
         for name, is_folder, status in _entries(where):
+            self._tell(min(self._done, self._total), self._total)
+            self._done += 1
             path = os.path.join(where, name)
             if names.classify(name, is_folder, place) is kind:
                 session = SessionSpace(f"{inside}/{name}", id_said(path), is_trash)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -31,8 +31,13 @@ from .system import system
 _PART = ".part"
 
 
-def export_session(keeper: FileKeeper, attachments: str, path: str, moment: Moment) -> ArchiveInfo:
-    """Write the session as it is now to a new archive at `path`, in one step."""
+def export_session(
+    keeper: FileKeeper, attachments: str, path: str, moment: Moment, tell: Callable[[int, int], None]
+) -> ArchiveInfo:
+    """Write the session as it is now to a new archive at `path`, in one step.
+
+    `tell` is called with how many bytes were gone over, and of how many: each is summed, and then written.
+    """
     _remove_former(path)
     if os.path.lexists(path):
         raise _taken(path)
@@ -42,11 +47,11 @@ def export_session(keeper: FileKeeper, attachments: str, path: str, moment: Mome
     _make_parent(path)
     try:
         system.make_dir(staging)
-        manifest, sources = _stage(keeper, attachments, staging, moment)
+        manifest, sources = _stage(keeper, attachments, staging, moment, tell)
         fd = system.open_write(made, True, True)
         try:
             writer = ArchiveWriter(fd)
-            digest = writer.write(manifest, sources.__getitem__)
+            digest = writer.write(manifest, sources.__getitem__, tell)
         finally:
             system.let_go(fd)
         system.link_new(made, path)
@@ -95,7 +100,9 @@ def _make_parent(path: str) -> None:
         raise InvalidArgument(f"there is no folder {os.path.dirname(path)} to write {path} in; make it") from None
 
 
-def _stage(keeper: FileKeeper, attachments: str, staging: str, moment: Moment) -> tuple[Manifest, dict[str, str]]:
+def _stage(
+    keeper: FileKeeper, attachments: str, staging: str, moment: Moment, tell: Callable[[int, int], None]
+) -> tuple[Manifest, dict[str, str]]:
     """Take everything of the session at one moment into `staging`; what the archive has, and from where."""
     copier = Copier()
     beside = os.path.join(staging, names.ATTACHMENTS)
@@ -125,8 +132,20 @@ def _stage(keeper: FileKeeper, attachments: str, staging: str, moment: Moment) -
         moment.now_ms,
         head.folded_seq,
         head.folded_sum,
-        tuple(member_of(name, sources[name]) for name in found),
+        _summed(found, sources, tell),
     ), sources
+
+
+def _summed(found: list[str], sources: dict[str, str], tell: Callable[[int, int], None]) -> tuple[Member, ...]:
+    """The members of an archive; that they were read is half of what there is to do."""
+    total = 2 * sum(system.stat(sources[name]).st_size for name in found)
+    members: list[Member] = []
+    done = 0
+    for name in found:
+        tell(done, total)
+        members.append(member_of(name, sources[name]))
+        done += members[-1].size
+    return tuple(members)
 
 
 def info_of(path: str, manifest: Manifest, size: int, digest: str) -> ArchiveInfo:
