@@ -11,6 +11,7 @@ from ..contract.inputs import ActiveTurn, TextItem, TurnInput, TurnInputIngress
 from ..contract.leases import LeaseOwnerIdentity, LocalProcess
 from ..contract.state import TokenUsage
 from ..contract.work import ProcessWake, QueuedWorkPayload
+from ..machine.spoken import in_parts
 
 CALL = "→"
 RESULT = "←"
@@ -41,7 +42,7 @@ def parts_said(node: SessionNodeRecord) -> tuple[str, list[Part]]:
     payload = node.payload
     for holder in (payload.get("message"), payload.get("event"), payload):
         if isinstance(holder, dict) and isinstance(holder.get("role"), str):
-            return holder["role"], _parts(holder)
+            return holder["role"], _parts(in_parts(holder))
     return str(payload.get("kind", "?")), [Part(_record_text(payload), folded=True)]
 
 
@@ -84,11 +85,15 @@ def _part(part: Any) -> Part:
     if kind == "tool_result":
         content = part.get("content")
         inner = content if isinstance(content, list) else [content]
-        return Part(f"{RESULT} " + "\n".join(text for item in inner if (text := _part(item).text)), folded=True)
+        return Part(f"{RESULT} " + "\n".join(text for item in inner if (text := _result_text(item))), folded=True)
     for key in ("text", "content", "thinking"):
         if isinstance(part.get(key), str):
             return Part(str(part[key]))
     return Part(f"({kind})" if isinstance(kind, str) else "")
+
+
+def _result_text(item: Any) -> str:
+    return _part(item).text or (_compact(item) if isinstance(item, dict) and item and "type" not in item else "")
 
 
 def _call(name: object, arguments: object) -> Part:

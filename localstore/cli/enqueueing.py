@@ -10,6 +10,7 @@ import typer
 
 from . import output
 from .amounts import milliseconds
+from .completing import batch_ids, input_ids
 from .exits import ExitCode
 from .invocation import CommandFailure, Invocation
 from .output import AsJson
@@ -138,11 +139,22 @@ def cancel(
     session: SessionArgument,
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="INPUT", show_default=False, help="Ids of inputs, or the beginnings of them."),
+        typer.Argument(
+            metavar="INPUT",
+            show_default=False,
+            help="Ids of inputs, or the beginnings of them.",
+            autocompletion=input_ids,
+        ),
     ] = None,
     batches: Annotated[
         list[str] | None,
-        typer.Option("--batch", metavar="ID", show_default=False, help="A piece of queued work; may be repeated."),
+        typer.Option(
+            "--batch",
+            metavar="ID",
+            show_default=False,
+            help="A piece of queued work; may be repeated.",
+            autocompletion=batch_ids,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

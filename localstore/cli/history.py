@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import output
+from .completing import branch_names, node_ids
 from .exits import ExitCode
 from .invocation import CommandFailure, Invocation
 from .nodes import node_of
@@ -25,11 +26,22 @@ _JUST_MADE = 64
 
 NodeArgument = Annotated[
     str | None,
-    typer.Argument(metavar="NODE", show_default=False, help="Its id or the beginning of it, see: localstore tree."),
+    typer.Argument(
+        metavar="NODE",
+        show_default=False,
+        help="Its id or the beginning of it, see: localstore tree.",
+        autocompletion=node_ids,
+    ),
 ]
 AtOption = Annotated[
     str | None,
-    typer.Option("--at", metavar="NODE", show_default=False, help="The node to begin at; by default the leaf."),
+    typer.Option(
+        "--at",
+        metavar="NODE",
+        show_default=False,
+        help="The node to begin at; by default the leaf.",
+        autocompletion=node_ids,
+    ),
 ]
 
 
@@ -169,7 +181,10 @@ def list_branches(context: typer.Context, session: SessionArgument, as_json: AsJ
 def change_branch(
     context: typer.Context,
     session: SessionArgument,
-    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="The branch's name.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", show_default=False, help="The branch's name.", autocompletion=branch_names),
+    ],
     at: AtOption = None,
     switch: Annotated[bool, typer.Option("--switch", help="Move the head to a branch that there is.")] = False,
     drop: Annotated[bool, typer.Option("--drop", help="Forget a name; no node is lost.")] = False,

@@ -8,11 +8,12 @@ import typer
 
 from . import output
 from .amounts import counted
+from .completing import session_ids
 from .exits import ExitCode
 from .invocation import Invocation
 from .output import AsJson
 from .progress import counting
-from .selecting import completed, select
+from .selecting import select
 from .unreadable import complain_of, unreadable_fields
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def redact(
             metavar="SESSION",
             show_default=False,
             help="Only in these sessions; by default in all.",
-            autocompletion=completed,
+            autocompletion=session_ids,
         ),
     ] = None,
     regex: Annotated[

@@ -11,6 +11,7 @@ import typer
 
 from . import output
 from .amounts import counted, milliseconds
+from .completing import session_ids
 from .exits import ExitCode
 from .invocation import CommandFailure, Invocation
 from .output import AsJson
@@ -48,7 +49,13 @@ def search(
     ] = None,
     sessions: Annotated[
         list[str] | None,
-        typer.Option("--session", metavar="SESSION", show_default=False, help="Only this one; may be repeated."),
+        typer.Option(
+            "--session",
+            metavar="SESSION",
+            show_default=False,
+            help="Only this one; may be repeated.",
+            autocompletion=session_ids,
+        ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, show_default=False, help="At most so many.")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from .completing import session_ids
 from .exits import ExitCode
-from .invocation import CommandFailure, Invocation
-from .output import clean
+from .invocation import CommandFailure
 
 if TYPE_CHECKING:
     from ..keeper import Keeper
@@ -20,31 +19,13 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-def completed(context: typer.Context, incomplete: str) -> list[str]:
-    """For the shell: the ids of sessions that begin so, the newest first; none where the store cannot be read."""
-    from ..contract.errors import StoreError
-
-    given = context.find_root().params.get("root")
-    try:
-        with Invocation(None if given is None else Path(given)).open_existing() as store:
-            rows = store.survey_sessions().sessions
-    except (CommandFailure, StoreError):
-        return []
-    # The shell takes a line or a word for a candidate.
-    return [row.session_id for row in rows if row.session_id.startswith(incomplete) and _is_word(row.session_id)]
-
-
-def _is_word(session_id: str) -> bool:
-    return clean(session_id) == session_id and " " not in session_id
-
-
 SessionArgument = Annotated[
     str,
     typer.Argument(
         metavar="SESSION",
         show_default=False,
         help="Its id, its name, or the beginning of either.",
-        autocompletion=completed,
+        autocompletion=session_ids,
     ),
 ]
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import output
+from .completing import node_ids, session_ids
 from .exits import ExitCode
 from .invocation import CommandFailure, Invocation
+from .nodes import node_of
 from .output import AsJson
 from .selecting import SessionArgument, keeper_of, select
 from .unreadable import complain_of, unreadable_fields
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from ..contract.commits import PersistedSessionRead
     from ..contract.graph import SessionNodeRecord
     from ..contract.leases import SessionExecutionLease
-    from ..contract.sessions import SessionMeta, SessionRelation, SessionSummary
+    from ..contract.sessions import SessionHead, SessionMeta, SessionRelation, SessionSummary
     from ..store import Store
 
 commands = typer.Typer()
@@ -41,7 +43,13 @@ def list_sessions(
     ] = None,
     parent: Annotated[
         str | None,
-        typer.Option("--parent", metavar="SESSION", show_default=False, help="Only children of SESSION."),
+        typer.Option(
+            "--parent",
+            metavar="SESSION",
+            show_default=False,
+            help="Only children of SESSION.",
+            autocompletion=session_ids,
+        ),
     ] = None,
     text: Annotated[
         str | None,
@@ -152,6 +160,16 @@ def show_session(
     context: typer.Context,
     session: SessionArgument,
     full: Annotated[bool, typer.Option("--full", help="All branches, instead of the path to the leaf.")] = False,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="NODE",
+            show_default=False,
+            help="The path to NODE instead, as a search found it.",
+            autocompletion=node_ids,
+        ),
+    ] = None,
     last: Annotated[
         int | None,
         typer.Option(
@@ -176,14 +194,19 @@ def show_session(
     Example:
       localstore show 7c1e --last 5
       localstore show 7c1e --text | less
+      localstore show 7c1e --at n42 --last 3
       localstore show 7c1e --full --json | jq '.nodes[].payload'
     """
     from ..contract.graph import ActivePath, FullGraph
 
+    if full and at is not None:
+        raise CommandFailure("--full is all branches, --at a path: give one of them", ExitCode.USAGE)
     invocation: Invocation = context.obj
     with invocation.open_existing() as store:
         handle = select(store, session)
-        read = handle.load_session(FullGraph() if full else ActivePath())
+        end = None if at is None else node_of(handle, at)
+        read = handle.load_session(FullGraph() if full else ActivePath(end))
+        head = handle.load_session_head()
         meta = handle.load_session_meta()
         lease = handle.get_session_execution_lease(handle.session_id)
         summary = keeper_of(store, handle.session_id).summary()
@@ -191,9 +214,9 @@ def show_session(
     shown = len(nodes) if last is None and as_json else _NODES_SHOWN if last is None else last
     kept = nodes[max(0, len(nodes) - shown) :]
     if as_json:
-        output.json_object("session", _session_fields(summary, meta, lease, read, kept, full=full))
+        output.json_object("session", _session_fields(summary, meta, lease, head, read, kept, full=full))
         return
-    _print_session(summary, meta, lease, read)
+    _print_session(summary, meta, lease, head, read)
     if kept:
         output.line()
         if len(kept) < len(nodes):
@@ -244,6 +267,7 @@ def _session_fields(
     summary: SessionSummary,
     meta: SessionMeta | None,
     lease: SessionExecutionLease | None,
+    head: SessionHead | None,
     read: PersistedSessionRead | None,
     nodes: tuple[SessionNodeRecord, ...],
     *,
@@ -256,7 +280,7 @@ def _session_fields(
         "summary": summary_fields(summary),
         "created_at": None if meta is None else meta.created_at or None,
         "lease": _lease_fields(lease),
-        "leaf_node_id": None if read is None else read.graph.leaf_node_id,
+        "leaf_node_id": None if head is None else head.leaf_node_id,
         "checkpoint_ref": None if read is None else read.checkpoint_ref,
         "current_agent_frame_id": None if read is None else read.current_agent_frame_id,
         "token_ledger": [{"source": row.source, "model": row.model, **usage_counts(row.usage)} for row in ledger],
@@ -280,6 +304,7 @@ def _print_session(
     summary: SessionSummary,
     meta: SessionMeta | None,
     lease: SessionExecutionLease | None,
+    head: SessionHead | None,
     read: PersistedSessionRead | None,
 ) -> None:
     from ..contract.sessions import ChildSession
@@ -297,7 +322,7 @@ def _print_session(
     if meta is not None and meta.created_at:
         pairs.append(("created", meta.created_at))
     pairs.append(("updated", output.when(summary.updated_at_ms)))
-    pairs.append(("head", f"revision {summary.head_revision}, leaf {read.graph.leaf_node_id if read else None}"))
+    pairs.append(("head", f"revision {summary.head_revision}, leaf {head.leaf_node_id if head else None}"))
     counts = f"{summary.node_count} nodes, {summary.user_message_count} of them from the user"
     pairs.append(("size", f"{counts}, {output.size(summary.size_bytes)} on disk"))
     held = "free" if lease is None else f"held by {owner_text(lease.owner)}, fencing token {lease.fencing_token}"

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import output
+from .completing import session_ids
 from .invocation import Invocation
 from .output import AsJson
 from .progress import counting
-from .selecting import completed, select
+from .selecting import select
 
 if TYPE_CHECKING:
     from ..disk.space import SessionSpace, StoreSpace
@@ -26,7 +27,10 @@ def disk_usage(
     sessions: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="SESSION", show_default=False, help="Only these sessions; by default all.", autocompletion=completed
+            metavar="SESSION",
+            show_default=False,
+            help="Only these sessions; by default all.",
+            autocompletion=session_ids,
         ),
     ] = None,
     as_json: AsJson = False,

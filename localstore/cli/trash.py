@@ -8,10 +8,11 @@ import typer
 
 from . import output
 from .amounts import byte_count, counted, milliseconds
+from .completing import session_ids, trashed_ids
 from .exits import ExitCode
 from .invocation import CommandFailure, Invocation
 from .output import AsJson
-from .selecting import completed, select
+from .selecting import select
 from .sessions import summary_fields
 from .unreadable import complain_of, unreadable_fields
 
@@ -25,7 +26,12 @@ _SHOWN = 5
 
 TrashedArgument = Annotated[
     str,
-    typer.Argument(metavar="SESSION", show_default=False, help="Its id, its name, or the beginning of either."),
+    typer.Argument(
+        metavar="SESSION",
+        show_default=False,
+        help="Its id, its name, or the beginning of either.",
+        autocompletion=trashed_ids,
+    ),
 ]
 DeletedAtOption = Annotated[
     int | None,
@@ -48,7 +54,7 @@ def remove(
             metavar="SESSION",
             show_default=False,
             help="Ids, names, or the beginnings of either.",
-            autocompletion=completed,
+            autocompletion=session_ids,
         ),
     ],
     force: Annotated[bool, typer.Option("--force", help="Also a session whose lease somebody holds.")] = False,
@@ -156,7 +162,12 @@ def purge(
     context: typer.Context,
     session: Annotated[
         str | None,
-        typer.Argument(metavar="SESSION", show_default=False, help="Its id, its name, or the beginning of either."),
+        typer.Argument(
+            metavar="SESSION",
+            show_default=False,
+            help="Its id, its name, or the beginning of either.",
+            autocompletion=trashed_ids,
+        ),
     ] = None,
     deleted_at: DeletedAtOption = None,
     everything: Annotated[bool, typer.Option("--all", help="The whole trash, whatever its age.")] = False,

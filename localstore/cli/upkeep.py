@@ -9,11 +9,12 @@ import typer
 
 from . import output
 from .amounts import counted, milliseconds
+from .completing import session_ids
 from .exits import ExitCode
 from .invocation import CommandFailure, Invocation
 from .output import AsJson
 from .progress import steps
-from .selecting import completed, keeper_of, select
+from .selecting import keeper_of, select
 from .unreadable import complain_of, unreadable_fields
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ commands = typer.Typer()
 SessionsArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="SESSION", show_default=False, help="Ids, names, or the beginnings of either.", autocompletion=completed
+        metavar="SESSION",
+        show_default=False,
+        help="Ids, names, or the beginnings of either.",
+        autocompletion=session_ids,
     ),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Every session of the store.")]

@@ -6,6 +6,8 @@ from localstore.cli import ExitCode
 from localstore.cli.invocation import CommandFailure
 from localstore.cli.selecting import look, select
 from localstore.machine.reading import load_head
+from localstore.testing import next_input, node, wake
+from tests.commits import commit
 
 
 @pytest.fixture
@@ -88,6 +90,28 @@ def offered(shell, root, *words):
 def test_the_shell_completes_ids(shell, root, named, command):
     named.create_session("abc of two words")
     assert sorted(offered(shell, root, command, "ab")) == ["abc-1", "abc-2"]
+
+
+def test_the_shell_completes_what_is_in_a_session(shell, root, named):
+    session = named.open_session("abc-1")
+    commit(session, node("n1"), node("n2", "n1"))
+    session.create_branch("idea", "n1")
+    session.enqueue_pending_turn_input(next_input("hello", session_id="abc-1", input_id="i1"))
+    batch = session.enqueue_queued_work(wake(session_id="abc-1"))
+    assert offered(shell, root, "rewind", "abc-1", "n") == ["n1", "n2"]
+    assert offered(shell, root, "show", "Alpha", "--at", "n2") == ["n2"]
+    assert offered(shell, root, "fork", "abc-1", "--at", "") == ["n1", "n2"]
+    assert offered(shell, root, "branch", "abc-1", "i") == ["idea"]
+    assert offered(shell, root, "cancel", "abc-1", "i") == ["i1"]
+    assert offered(shell, root, "cancel", "abc-1", "--batch", batch.batch_id[:4]) == [batch.batch_id]
+    assert [line for line in offered(shell, root, "rewind", "nope", "n") if line] == []
+
+
+def test_the_shell_completes_what_is_in_the_trash(shell, root, named):
+    named.delete_session("abc-2")
+    assert offered(shell, root, "restore", "a") == ["abc-2"]
+    assert offered(shell, root, "purge", "a") == ["abc-2"]
+    assert offered(shell, root, "show", "a") == ["abc-1"]
 
 
 def test_the_shell_completes_commands_and_options_and_needs_no_store(shell, root, named, tmp_path):

@@ -253,6 +253,16 @@ def test_show_the_last_nodes(run, session, asked, shown):
     assert len(as_json) == (shown if asked else 40)
 
 
+def test_show_the_path_to_a_node(run, session):
+    commit(session, *(said(f"n{number}", f"n{number - 1}" if number else None, "text") for number in range(4)))
+    told = run("show", "session-1", "--at", "n2", "--last", "2", "--json").json
+    assert [each["node_id"] for each in told["nodes"]] == ["n1", "n2"]
+    assert told["leaf_node_id"] == "n3"
+    assert "revision 1, leaf n3" in run("show", "session-1", "--at", "n2").out
+    assert run("show", "session-1", "--at", "m").code == ExitCode.NOT_FOUND
+    assert run("show", "session-1", "--at", "n2", "--full").code == ExitCode.USAGE
+
+
 def test_show_who_holds_it(run, session):
     held = session.try_claim_session_execution_lease("session-1", dead_owner("ghost"), 60_000).acquired()
     assert f"held by ghost (pid {held.owner.liveness.pid}, dead), fencing token 1" in run("show", "session-1").out
