@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
@@ -95,9 +96,8 @@ def import_files(
       localstore import session.tar --on-conflict rename
     """
     invocation: Invocation = context.obj
-    # Whoever loses power in the middle imports the file again: that adds what is missing.
-    with invocation.open_or_make(quick=True) as store, steps(candidates(files), "files") as found:
-        results = [_import_one(store, each, session_id, on_conflict) for each in found]
+    with _Target(invocation) as target, steps(candidates(files), "files") as found:
+        results = [_import_one(target, each, session_id, on_conflict) for each in found]
     if as_json:
         sums = _sums(results)
         output.json_object("import_report", {"files": [_result_fields(result) for result in results], **sums})
@@ -110,13 +110,54 @@ def import_files(
         raise typer.Exit(ExitCode.FINDINGS)
 
 
-def _import_one(store: Store, candidate: Candidate, session_id: str | None, on_conflict: Conflict) -> FileResult:
+class _Target:
+    """The store to import into. One that does not exist is made once there is something to put into it."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self._invocation = invocation
+        self._open = ExitStack()
+        self._store: Store | None = None
+        if invocation.is_made():
+            self.store()
+
+    @property
+    def is_made(self) -> bool:
+        return self._store is not None
+
+    def store(self) -> Store:
+        if self._store is None:
+            # Whoever loses power in the middle imports the file again: that adds what is missing.
+            self._store = self._open.enter_context(self._invocation.open_or_make(quick=True))
+        return self._store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._open.close()
+
+
+def _import_one(target: _Target, candidate: Candidate, session_id: str | None, on_conflict: Conflict) -> FileResult:
     path = candidate.path
     if candidate.skipped is not None:
         return FileResult(path, skipped=candidate.skipped)
     if looks_like_archive(path):
-        return import_archive(store, path, session_id, on_conflict)
-    return import_file(store, path, found=candidate.found)
+        return _why_refused(target, path) or import_archive(target.store(), path, session_id, on_conflict)
+    read = _read(path, found=candidate.found)
+    return read if isinstance(read, FileResult) else _put(target.store(), path, read)
+
+
+def _why_refused(target: _Target, path: Path) -> FileResult | None:
+    """Why the archive makes no store; where there is one it is told by the import itself."""
+    from ..contract.errors import StoreError
+    from ..disk.archives import verify
+
+    try:
+        if not target.is_made:
+            verify(path)
+    except (OSError, StoreError) as error:
+        return FileResult(path, error=str(error), is_archive=True)
+    return None
 
 
 def looks_like_archive(path: Path) -> bool:
@@ -150,16 +191,25 @@ def import_file(store: Store, path: Path, *, found: bool = False) -> FileResult:
 
     One that was `found` in a folder and is no transcript is skipped; one that was named should have been one.
     """
-    from ..contract.errors import StoreError
+    read = _read(path, found=found)
+    return read if isinstance(read, FileResult) else _put(store, path, read)
+
+
+def _read(path: Path, *, found: bool) -> Transcript | FileResult:
     from ..importers import UnknownTranscriptFormat, read_transcript_file
-    from .transcripts import put_transcript
 
     try:
-        transcript = read_transcript_file(path)
+        return read_transcript_file(path)
     except UnknownTranscriptFormat as error:
         return FileResult(path, skipped=str(error)) if found else FileResult(path, error=str(error))
     except (OSError, RecursionError, MemoryError) as error:
         return FileResult(path, error=str(error) or type(error).__name__)
+
+
+def _put(store: Store, path: Path, transcript: Transcript) -> FileResult:
+    from ..contract.errors import StoreError
+    from .transcripts import put_transcript
+
     try:
         return FileResult(path, transcript, put_transcript(store, transcript, path.name))
     except StoreError as error:

@@ -43,6 +43,12 @@ class Invocation:
         self.require(names.STORE)
         return self._open(quick=False)
 
+    def is_made(self) -> bool:
+        """Whether there is a store, or at least what is left of one."""
+        from ..disk import names
+
+        return any(os.path.lexists(self.root / name) for name in (names.STORE, names.SESSIONS))
+
     def require(self, *any_of: str) -> None:
         """Fail unless one of these files and folders of a store is there."""
         if not any(os.path.lexists(self.root / name) for name in any_of):

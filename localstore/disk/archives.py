@@ -243,6 +243,17 @@ class ArchiveReader:
         return data
 
 
+def verify(path: str | os.PathLike[str]) -> None:
+    """Raise `CorruptRecord` for an archive that is not, to the last byte, what was exported."""
+    with closing(ArchiveReader(os.path.realpath(path))) as reader:
+        reader.members(_use_up)
+
+
+def _use_up(member: Member, content: Iterator[bytes]) -> None:
+    for _ in content:
+        pass
+
+
 _FIRST = re.compile(re.escape(MANIFEST.encode()) + rb"\0")
 
 

@@ -263,3 +263,22 @@ def test_the_store_is_made_where_there_is_none(run, root):
     run("import", DEMO)
     assert root.is_dir()
     assert not [path for path in root.rglob("*") if names.parse_journal(path.name) is not None]
+
+
+def test_no_store_is_made_for_what_is_refused(run, root, tmp_path):
+    assert run("import", DEMO).code == ExitCode.OK
+    archive, damaged, nested = tmp_path / "session.tar", tmp_path / "damaged.tar", tmp_path / "a" / "b"
+    assert run("export", DEMO_ID, "-o", archive).code == ExitCode.OK
+    raw = bytearray(archive.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    damaged.write_bytes(raw)
+    other = tmp_path / "other.txt"
+    other.write_bytes(b"nothing of the kind")
+    for arguments in ((damaged,), (other,), (tmp_path / "missing",), (tmp_path / "folder",)):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        result = run("--root", nested, "import", *arguments)
+        assert result.code == (ExitCode.FINDINGS if arguments[0].name != "folder" else ExitCode.OK)
+        assert not nested.parent.exists()
+    result = run("--root", nested, "import", damaged, archive)
+    assert (result.code, result.err.count("are not what was exported")) == (ExitCode.FINDINGS, 1)
+    assert content(nested, DEMO_ID) == content(root, DEMO_ID)
