@@ -15,9 +15,12 @@ import orjson
 from .contract.graph import SessionNodeRecord
 from .contract.values import JsonObject
 from .machine.searching import role_of
+from .machine.spoken import in_parts
 
 _TEXTS = {"text", "input_text", "output_text"}
 _IMAGES = {"image_url", "input_image", "image"}
+_ROLES = {"model": "assistant"}
+"""What others call the roles of OpenAI's messages."""
 
 
 def to_messages(nodes: Iterable[SessionNodeRecord]) -> Iterator[JsonObject]:
@@ -27,8 +30,13 @@ def to_messages(nodes: Iterable[SessionNodeRecord]) -> Iterator[JsonObject]:
     """
     for node in nodes:
         message = message_of(node)
-        if message is not None:
-            yield from _converted(message)
+        for each in () if message is None else _converted(message):
+            content = each["content"]
+            if each["role"] != "tool":
+                content = [part for part in content if part["type"] == "text" or part["type"] in _IMAGES]
+                if not content and "tool_calls" not in each:
+                    continue
+            yield {**each, "content": _joined(content)}
 
 
 def message_of(node: SessionNodeRecord) -> JsonObject | None:
@@ -46,7 +54,12 @@ def _has_body(holder: JsonObject) -> bool:
 
 
 def _converted(message: JsonObject) -> Iterator[JsonObject]:
-    role = message["role"]
+    """Messages in OpenAI's style; `content` is text where it is the result of a tool, and otherwise a list of parts.
+
+    Of parts that are neither text nor image, such as thinking, there is no more than their `type`.
+    """
+    role = _ROLES.get(message["role"], message["role"])
+    message = in_parts(message)
     calls = [_call(each) for each in _dicts(message.get("tool_calls"))]
     if isinstance(message.get("name"), str) and "arguments" in message:
         calls.append(_function(message.get("call_id") or message.get("id"), message["name"], message["arguments"]))
@@ -60,18 +73,20 @@ def _converted(message: JsonObject) -> Iterator[JsonObject]:
             results.append(_result(part.get("tool_use_id"), part.get("content")))
         elif kind in _TEXTS or (kind is None and isinstance(part.get("text"), str)):
             content.append({"type": "text", "text": str(part.get("text", ""))})
-        elif kind in _IMAGES:
-            content.append(part)
+        elif isinstance(kind, str):
+            content.append(part if kind in _IMAGES else {"type": kind})
     if role == "tool" and not results:
         given = message.get("tool_call_id") or message.get("call_id")
         ids = message.get("tool_call_ids")
         given = given or (ids[0] if isinstance(ids, list) and ids else None)
         yield _result(given, message.get("output", message.get("content")))
         return
-    yield from results
-    if content or calls or not results:
-        made: JsonObject = {"role": role, "content": _joined(content) if content or not calls else None}
-        yield {**made, "tool_calls": calls} if calls else made
+    said = []
+    if content or calls:
+        made: JsonObject = {"role": role, "content": content}
+        said = [{**made, "tool_calls": calls} if calls else made]
+    # Who calls hears the results afterwards; who speaks beside results answers to them.
+    yield from [*said, *results] if calls else [*results, *said]
 
 
 def _parts(message: JsonObject) -> list[JsonObject]:
@@ -92,7 +107,11 @@ def _dicts(value: Any) -> list[JsonObject]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _joined(content: list[JsonObject]) -> Any:
+def _joined(content: str | list[JsonObject]) -> Any:
+    if isinstance(content, str):
+        return content
+    if not content:
+        return None
     if all(part.get("type") == "text" for part in content):
         return "\n".join(part["text"] for part in content)
     return content
@@ -114,13 +133,18 @@ def _result(call_id: Any, content: Any) -> JsonObject:
     if isinstance(content, str):
         text = content
     elif isinstance(content, list):
-        text = "\n".join(
-            str(part["text"]) for part in _parts({"content": content}) if isinstance(part.get("text"), str)
-        )
+        texts = (_result_text(part) for part in _parts({"content": content}))
+        text = "\n".join(each for each in texts if each is not None)
     else:
         text = "" if content is None else orjson.dumps(content).decode()
     made: JsonObject = {"role": "tool", "content": text}
     return made if call_id is None else {**made, "tool_call_id": call_id}
+
+
+def _result_text(part: JsonObject) -> str | None:
+    if isinstance(part.get("text"), str):
+        return str(part["text"])
+    return None if "type" in part else orjson.dumps(part).decode()
 
 
 def to_markdown(title: str, nodes: Iterable[SessionNodeRecord]) -> Iterator[str]:
@@ -138,8 +162,6 @@ def _sections(message: JsonObject) -> Iterator[str]:
     content = message.get("content")
     if message["role"] == "tool":
         yield _fenced(str(content), "text")
-    elif isinstance(content, str) and content:
-        yield f"\n{content.rstrip()}\n"
     for part in content if isinstance(content, list) else ():
         yield f"\n{part['text'].rstrip()}\n" if part.get("type") == "text" else f"\n*({part.get('type')})*\n"
     for call in _dicts(message.get("tool_calls")):

@@ -15,7 +15,14 @@ except ImportError as error:
 
 SESSION: Final = "adk.session"
 _EVENT: Final = "adk.event"
-_TOOL: Final = "adk.tool"
+_ROLES: Final[dict[str, tuple[str, str | None]]] = {
+    "adk.model": ("assistant", "model"),
+    "adk.tool": ("tool", "user"),
+    "adk.agent": ("assistant", None),
+    "adk.user": ("user", None),
+}
+"""Kinds of events whose messages show another role than they have: which, and their own (`None`: they have none)."""
+_EVENTS: Final = frozenset({_EVENT, *_ROLES})
 
 _APP: Final = "app:"
 _USER: Final = "user:"
@@ -38,21 +45,35 @@ def payload_of(event: Event) -> JsonObject:
     content = fields.pop("content", None)
     if content is None:
         return {"kind": _EVENT, "event": fields}
+    kind = _kind(content, event.author)
+    if kind in _ROLES:
+        content["role"] = _ROLES[kind][0]
+    return {"kind": kind, "message": content, "event": fields}
+
+
+def _kind(content: dict[str, Any], author: str) -> str:
+    role = content.get("role")
+    if role is None:
+        return "adk.user" if author == "user" else "adk.agent"
     # The ADK has results of tools said by the user, as the model's interface wants it.
-    if content.get("role") == "user" and any("function_response" in part for part in content.get("parts") or ()):
-        return {"kind": _TOOL, "message": {**content, "role": "tool"}, "event": fields}
-    return {"kind": _EVENT, "message": content, "event": fields}
+    if role == "user" and any("function_response" in part for part in content.get("parts") or ()):
+        return "adk.tool"
+    return "adk.model" if role == "model" else _EVENT
 
 
 def event_of(payload: JsonObject) -> Event | None:
     """The event in a node's payload, or `None` where the node holds none."""
-    if payload.get("kind") not in (_EVENT, _TOOL):
+    kind = payload.get("kind")
+    if kind not in _EVENTS:
         return None
     fields = dict(payload["event"])
     if "message" in payload:
-        fields["content"] = dict(payload["message"])
-        if payload["kind"] == _TOOL:
-            fields["content"]["role"] = "user"
+        content = fields["content"] = dict(payload["message"])
+        if kind in _ROLES:
+            del content["role"]
+            own_role = _ROLES[kind][1]
+            if own_role is not None:
+                content["role"] = own_role
     return Event.model_validate(fields)
 
 
@@ -60,7 +81,7 @@ def delta_of(payload: JsonObject) -> dict[str, Any]:
     """What a node changes in the state, with the prefixes of the keys."""
     if payload.get("kind") == SESSION:
         return dict(payload["state"])
-    if payload.get("kind") in (_EVENT, _TOOL):
+    if payload.get("kind") in _EVENTS:
         return dict((payload["event"].get("actions") or {}).get("state_delta") or {})
     return {}
 

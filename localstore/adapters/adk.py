@@ -12,8 +12,9 @@ How it is kept:
 - **A session is a session**; its id is `adk/<app>/<user>/<session>`, with "/" and "%" in a name percent-encoded, and
   `session_id_of` gives it. The state of a user is in the session `adk/<app>/<user>`, that of an app in `adk/<app>`.
 - **A node is an event**, and its id the event's. Its payload has the event as JSON in `event`, with its content in
-  `message` for people; results of tools show the role "tool". The first node of a session, of kind `adk.session`, has
-  the state that it was created with.
+  `message` for people. There the model has the role "assistant", results of tools "tool", and what has no role that of
+  its author, which the node's kind tells (`adk.model`, `adk.tool`, `adk.agent`, `adk.user`; else `adk.event`) and is
+  undone on reading. The first node of a session, of kind `adk.session`, has the state that it was created with.
 - **A turn is one call**: the event of an `append_event` and its changes of the state are committed together.
 - **The head is the last event.** The state of a session is what the events on the way to the head make of it, so that
   a rewind with `localstore` takes back the state too, and a fork begins with the state of its node.

@@ -273,10 +273,10 @@ def test_people_see_who_said_what_and_a_rewind_takes_back_the_state(tmp_path: Pa
         read = session.load_session(FullGraph())
         assert read is not None
         roles = [said(node).role for node in read.graph.nodes]
-        assert roles == ["adk.session", "user", "tool", "model"]
+        assert roles == ["adk.session", "user", "tool", "assistant"]
         [row] = under.list_sessions()
         assert (row.first_user_message, row.user_message_count) == ("When?", 1)
-        assert [hit.node_id for hit in under.search("7:25", role="model")] == ["id At 7:25."]
+        assert [hit.node_id for hit in under.search("7:25", role="assistant")] == ["id At 7:25."]
         session.fork(session_id_of("trains", "ada", "other"))
         session.rewind("id When?")
         run(after(under))

@@ -187,8 +187,56 @@ class TestMessages:
             {"role": "tool", "content": "done", "tool_call_id": "c"}
         ]
 
+    def test_of_openais_items(self):
+        def item(role, kind, **fields):
+            return self.of(role=role, type=kind, **fields)
+
+        def call(call_id, name, arguments):
+            made = {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+            return {"role": "assistant", "content": None, "tool_calls": [made]}
+
+        assert item("assistant", "reasoning", summary=[{"type": "summary_text", "text": "hm"}]) == []
+        assert item("assistant", "local_shell_call", id="i", call_id="c", action={"a": 1}) == [
+            call("c", "local_shell", '{"a":1}')
+        ]
+        assert item("assistant", "mcp_call", id="i", name="f", arguments="{}", output="x") == [
+            call("i", "f", "{}"),
+            {"role": "tool", "content": "x", "tool_call_id": "i"},
+        ]
+        output = [{"type": "input_text", "text": "one"}, {"type": "input_image", "image_url": "data:,"}]
+        assert item("tool", "function_call_output", call_id="c", output=output) == [
+            {"role": "tool", "content": "one", "tool_call_id": "c"}
+        ]
+        assert item("tool", "shell_call_output", call_id="c", output=[{"stdout": "a"}]) == [
+            {"role": "tool", "content": '{"stdout":"a"}', "tool_call_id": "c"}
+        ]
+
+    def test_of_geminis_parts(self):
+        image = {"inline_data": {"mime_type": "image/png", "data": "_w-="}}
+        code = {"executable_code": {"language": "PYTHON", "code": "1"}}
+        url = {"type": "image_url", "image_url": {"url": "data:image/png;base64,/w+="}}
+        run = {"name": "code_execution", "arguments": '{"language":"PYTHON","code":"1"}'}
+        parts = [{"text": "hm", "thought": True}, image, code, {"code_execution_result": {"output": "1"}}]
+        assert self.of(role="model", parts=parts) == [
+            {
+                "role": "assistant",
+                "content": [url],
+                "tool_calls": [{"id": None, "type": "function", "function": run}],
+            },
+            {"role": "tool", "content": "1"},
+        ]
+        file = {"file_data": {"mime_type": "image/gif", "file_uri": "gs://a"}}
+        assert self.of(role="user", parts=[file, {"file_data": {"mime_type": "a/b"}}]) == [
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "gs://a"}}]}
+        ]
+
     def test_of_no_message(self):
         assert list(to_messages([node("n", payload={"kind": "plugin", "x": 1})])) == []
+
+    def test_markdown_names_what_it_leaves_out(self):
+        parts = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "I see"}, {"type": "odd"}]
+        text = "".join(to_markdown("A", [node("n", payload={"kind": "e", "role": "assistant", "content": parts})]))
+        assert text.endswith("\n*(thinking)*\n\nI see\n\n*(odd)*\n")
 
     def test_markdown_is_not_broken_by_what_it_holds(self):
         text = "".join(to_markdown("A\n# title", [said("n", None, "```\ncode\n```", "tool")]))
