@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -132,7 +133,8 @@ def rewind(
 def undo(context: typer.Context, session: SessionArgument, as_json: AsJson = False) -> None:
     """Take back the last move of a session's head.
 
-    Be it a commit, a rewind or a switch of the branch. Again, and it goes further back. No node is lost.
+    Be it a commit, a rewind or a switch of the branch. Again, and it goes further back. No node is lost, and it says
+    how to come back. An import is a commit a turn: it takes back the last of these.
 
     \b
     Example:
@@ -322,6 +324,8 @@ def _tell_move(session_id: str, move: HeadMove, *, as_json: bool) -> None:
     before = "nowhere" if move.previous_leaf_node_id is None else move.previous_leaf_node_id
     undone = "" if move.undone_revision is None else f"revision {move.undone_revision} is undone: "
     output.line(output.clean(f"{undone}the head is {where}, it was at {before}; revision {move.revision}"))
+    if move.undone_revision is not None and move.previous_leaf_node_id is not None:
+        output.line(output.clean(f"to go there again: localstore rewind {quote(session_id)} {quote(before)}"))
 
 
 def _short(node_id: str | None) -> str:

@@ -1,8 +1,10 @@
 """Claude Code session files: JSONL, each line with a `uuid` and the `parentUuid` that it follows.
 
-The chain is kept as it is: `uuid` is the entry's id, `parentUuid` its parent, and sidechains are branches. A
+The chain is kept as it is: `uuid` is the entry's id, `parentUuid` its parent, and sidechains are branches. Where
+no line names a parent there is no chain, and each line but those of sidechains follows the one before it. A
 `summary` line follows the line that it names. Lines without a message become records of kind
-`claude-code.<type>`.
+`claude-code.<type>`. What a compaction left behind stays before it: its line has no parent, but names a
+`logicalParentUuid`.
 
 Roles: a "user" line that only carries tool results gets the role "tool"; one that the program itself put in
 (`isMeta`, `isCompactSummary`) gets "system". The prompt of a sidechain stays "user", as its model sees it.
@@ -11,6 +13,9 @@ Metadata: `session_ids` (all that the file names, the first is the transcript's)
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
 
 from .drafts import (
     Draft,
@@ -66,7 +71,18 @@ def read(pieces: Pieces, name: str) -> Transcript:
         if _add(draft, piece, uuid, counted) and uuid:
             seen[uuid] = piece
     draft.cut_cycles()
+    _follow_in_order(draft)
     return _finish(draft, session_ids)
+
+
+def _follow_in_order(draft: Draft) -> None:
+    """Make lines each of which says that it has no parent a conversation, in their order."""
+    named = [place for place, piece in enumerate(draft.pieces) if non_empty(piece.value.get("uuid"))]
+    if any(non_empty(draft.pieces[place].value.get("parentUuid")) for place in named):
+        return
+    main = [place for place in named if draft.pieces[place].value.get("isSidechain") is not True]
+    for before, place in pairwise(main):
+        draft.entries[place] = replace(draft.entries[place], parent_id=draft.entries[before].entry_id)
 
 
 def _session_ids(pieces: Pieces) -> list[str]:
@@ -76,7 +92,7 @@ def _session_ids(pieces: Pieces) -> list[str]:
 
 def _add(draft: Draft, piece: Piece, uuid: str | None, counted: dict[tuple[str, str], EntryUsage]) -> bool:
     line = piece.value
-    parent_id = non_empty(line.get("parentUuid"))
+    parent_id = non_empty(line.get("parentUuid")) or non_empty(line.get("logicalParentUuid"))
     timestamp = rfc3339(line.get("timestamp"))
     message = line.get(MESSAGE_FIELD)
     if not isinstance(message, dict) or not isinstance(message.get("role"), str):

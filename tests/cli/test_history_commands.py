@@ -87,7 +87,8 @@ class TestRewind:
 class TestUndo:
     def test_walks_back_and_says_when_there_is_nothing_left(self, run, grown):
         assert run("undo", SESSION).lines == [
-            "revision 2 is undone: the head is at beta-2, it was at gamma; revision 3"
+            "revision 2 is undone: the head is at beta-2, it was at gamma; revision 3",
+            "to go there again: localstore rewind session-1 gamma",
         ]
         assert run("undo", SESSION, "--json").json["undone_revision"] == 1
         result = run("undo", SESSION)

@@ -100,6 +100,26 @@ def test_roles_tell_what_the_user_typed_and_the_original_comes_back(fields, expe
     assert originals(transcript) == [source]
 
 
+def test_lines_of_which_none_names_a_parent_follow_each_other():
+    raw = lines_of(
+        line("a"), line("side", isSidechain=True), line("b"), {"type": "summary", "leafUuid": "b"}, line("c")
+    )
+    transcript = judge(read_transcript(raw))
+    assert [entry.parent_id for entry in transcript.entries] == [None, None, "a", "b", "b"]
+    assert transcript.metadata["leaf_entry_id"] == "c"
+    grown = judge(read_transcript(raw + lines_of(line("d", "b"))))
+    assert [entry.parent_id for entry in grown.entries] == [None, None, None, "b", None, "b"]
+
+
+def test_what_was_compacted_stays_before_the_compaction():
+    boundary = {"type": "system", "subtype": "compact_boundary", "uuid": "c", "parentUuid": None, "sessionId": "s"}
+    summary = line("d", "c", isCompactSummary=True)
+    lines = [line("a"), line("b", "a"), {**boundary, "logicalParentUuid": "b"}, summary]
+    transcript = judge(read_transcript(lines_of(*lines)))
+    assert [entry.parent_id for entry in transcript.entries] == [None, "a", "b", "c"]
+    assert originals(transcript) == lines
+
+
 def test_nothing_of_a_message_is_stored_twice():
     source = line("a", message={"role": "user", "content": [TOOL_RESULT], "note": "n"}, version="1")
     (entry,) = read_transcript(lines_of(source)).entries

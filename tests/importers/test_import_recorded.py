@@ -22,7 +22,7 @@ def test_claude_code_session_with_tools_and_no_parents():
         *("assistant", "user", "claude-code.summary"),
     ]
     assert [entry.entry_id for entry in transcript.entries[:11]] == [f"msg_{n:03}" for n in range(1, 12)]
-    assert [entry.parent_id for entry in transcript.entries] == [None] * 11 + ["msg_011"]
+    assert [entry.parent_id for entry in transcript.entries] == [None, *(f"msg_{n:03}" for n in range(1, 12))]
     assert total_usage(transcript) == EntryUsage(input_tokens=218, output_tokens=445)
     assert transcript.metadata == {
         "leaf_entry_id": "msg_011",
