@@ -24,8 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; `arguments` default to those of the process. Returns the exit code, see `ExitCode`."""
     missing = [name for name in _EXTRA if find_spec(name) is None]
     if missing:
+        verb = "is" if len(missing) == 1 else "are"
         sys.stderr.write(
-            f"localstore: the command needs {' and '.join(missing)}, which is not installed;"
+            f"localstore: the command needs {' and '.join(missing)}, which {verb} not installed;"
             " install it with: pip install 'localstore[cli]'\n"
         )
         return ExitCode.REFUSED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import sys
 from collections.abc import Sequence
@@ -71,10 +72,18 @@ def build_app(*, rich: bool) -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
-    app.callback()(localstore)
+    app.callback(help=_in_paragraphs(localstore))(localstore)
     for group in _GROUPS:
+        for command in group.commands.registered_commands:
+            command.help = _in_paragraphs(command.callback)
         app.add_typer(group.commands)
     return app
+
+
+def _in_paragraphs(command: object) -> str:
+    """The help of a command with a line a paragraph, for the terminal to break; examples stay as they are."""
+    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
+    return "\n\n".join(each if each.startswith("\b") else each.replace("\n", " ") for each in paragraphs)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -70,7 +70,7 @@ def list_changes(
         [
             (
                 str(change.seq),
-                output.when(change.at_ms),
+                output.when(change.at_ms, seconds=True),
                 change.kind.value,
                 "" if change.revision is None else str(change.revision),
                 output.shortened(", ".join(change.ids), _TEXT),
@@ -146,7 +146,7 @@ def _print_lines(handle: SessionStore, changes: Iterable[Change]) -> None:
     for change in changes:
         told = "" if change.revision is None else f"  revision {change.revision}"
         ids = "" if _is_commit(change) else f"  {', '.join(change.ids)}" if change.ids else ""
-        output.line(output.clean(f"{output.when(change.at_ms)}  {change.kind.value}{told}{ids}"))
+        output.line(output.clean(f"{output.when(change.at_ms, seconds=True)}  {change.kind.value}{told}{ids}"))
         for text in _nodes_text(handle, change):
             output.line(f"    {text}")
     output.flush()
@@ -164,8 +164,8 @@ def _nodes_text(handle: SessionStore, change: Change) -> Iterator[str]:
     for node_id in change.ids if _is_commit(change) else ():
         node = handle.load_node(node_id)
         if node is None:
-            yield f"{output.shortened(node_id, 12)}  (removed since)"
+            yield f"{output.short_id(node_id)}  (removed since)"
         else:
             told = said(node)
             text = output.shortened(told.text, _TEXT)
-            yield output.clean(f"{output.shortened(node_id, 12)}  {told.role}: {text}")
+            yield output.clean(f"{output.short_id(node_id)}  {told.role}: {text}")

@@ -329,7 +329,7 @@ def _tell_move(session_id: str, move: HeadMove, *, as_json: bool) -> None:
 
 
 def _short(node_id: str | None) -> str:
-    return "-" if node_id is None else output.shortened(node_id, 12)
+    return "-" if node_id is None else output.short_id(node_id)
 
 
 def _state(branch: Branch) -> str:

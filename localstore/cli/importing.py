@@ -82,12 +82,11 @@ def import_files(
 ) -> None:
     """Import transcripts of other tools, and archives of sessions.
 
-    Claude Code and Codex JSONL, SWE-agent trajectories, lists of role/content messages, and what export
-    wrote, told apart by their
-    content. Tool calls, results, token usage and branches are kept. A file that was imported
-    before adds only what is new in it. A line that cannot be read is reported with its number, the others are kept,
-    and the exit code is 1. Of a folder it is every file below it, no symbolic link followed; what is no transcript is
-    skipped, and one bad file stops no other.
+    Claude Code and Codex JSONL, SWE-agent trajectories, lists of role/content messages, and what export wrote, told
+    apart by their content. Tool calls, results, token usage and branches are kept. A file that was imported before adds
+    only what is new in it. A line that cannot be read is reported with its number, the others are kept, and the exit
+    code is 1. Of a folder it is every file below it, no symbolic link followed; what is no transcript is skipped, and
+    one bad file stops no other.
 
     \b
     Example:

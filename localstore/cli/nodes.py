@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from .exits import ExitCode
 from .invocation import CommandFailure
+from .selecting import as_shown
 
 if TYPE_CHECKING:
     from ..session import SessionStore
@@ -21,6 +22,7 @@ def node_of(session: SessionStore, given: str) -> str:
         raise CommandFailure("a node is named by its id or the beginning of it", ExitCode.USAGE)
     if session.load_node(given) is not None:
         return given
+    given = as_shown(given)
     read = session.load_session(FullGraph())
     nodes = () if read is None else read.graph.nodes
     fitting = [node.node_id for node in nodes if node.node_id.startswith(given)]

@@ -9,6 +9,7 @@ fields are only added.
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -45,6 +46,22 @@ def shortened(text: str, limit: int) -> str:
     # Texts may be megabytes, of which a line shows little.
     cleaned = clean(text[: 4 * limit])
     return cleaned if len(cleaned) <= limit else cleaned[: limit - 1].rstrip() + "…"
+
+
+def short_id(text: str) -> str:
+    """An id for people: the beginning of a long one, which commands take for it as long as only one begins so."""
+    return shortened(text, 16 if len(text) <= 16 else 12)
+
+
+def fitted(text: str) -> str:
+    """A line cut to the width of the terminal; elsewhere nothing is."""
+    if not sys.stdout.isatty():
+        return text
+    from rich.text import Text
+
+    shown = Text(text)
+    shown.truncate(shutil.get_terminal_size().columns, overflow="ellipsis")
+    return shown.plain
 
 
 def line(text: str = "") -> None:
@@ -147,6 +164,7 @@ def size(count: int) -> str:
     return f"{amount:.1f} {unit}" if amount < 9.95 else f"{amount:.0f} {unit}"
 
 
-def when(epoch_ms: int) -> str:
-    """A moment in local time, to the minute; empty where none is known."""
-    return f"{datetime.fromtimestamp(epoch_ms / 1000):%Y-%m-%d %H:%M}" if epoch_ms else ""  # noqa: DTZ006 - local
+def when(epoch_ms: int, *, seconds: bool = False) -> str:
+    """A moment in local time, to the minute or the second; empty where none is known."""
+    shown = "%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M"
+    return datetime.fromtimestamp(epoch_ms / 1000).strftime(shown) if epoch_ms else ""  # noqa: DTZ006 - local

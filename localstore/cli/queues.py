@@ -28,6 +28,7 @@ class Queued(NamedTuple):
 
     inputs: tuple[tuple[PendingTurnInput, HeldClaim | None], ...]
     work: tuple[tuple[QueuedWorkBatch, HeldClaim | None], ...]
+    now_ms: int
 
 
 @commands.command("queue", rich_help_panel=output.LOOK)
@@ -70,6 +71,7 @@ def queues(state: SessionState, archive: Archive, moment: Moment) -> Queued:
     return Queued(
         tuple((current_record(entry, moment), live(entry.claim)) for entry in state.inputs.values()),
         tuple((entry.batch, live(entry.claim)) for entry in state.work.values()),
+        moment.now_ms,
     )
 
 
@@ -92,7 +94,7 @@ def _print_inputs(queued: Queued) -> None:
     rows = [
         (
             str(record.enqueue_seq),
-            output.shortened(record.input_id, 12),
+            output.short_id(record.input_id),
             _state(claim, "pending"),
             ingress_text(record.ingress),
             output.shortened(input_text(record.input), _TEXT),
@@ -108,14 +110,18 @@ def _print_work(queued: Queued) -> None:
     rows = [
         (
             str(batch.enqueue_seq),
-            output.shortened(batch.batch_id, 12),
-            _state(claim, "queued"),
+            output.short_id(batch.batch_id),
+            _state(claim, _readiness(batch, queued.now_ms)),
             batch.work_class().value,
             output.shortened("; ".join(payload_text(item.payload) for item in batch.items), _TEXT),
         )
         for batch, claim in queued.work
     ]
     output.table(("SEQ", "BATCH", "STATE", "CLASS", "WORK"), rows, numbers=("SEQ",), flexible=("WORK",))
+
+
+def _readiness(batch: QueuedWorkBatch, now_ms: int) -> str:
+    return "queued" if batch.available_at_ms <= now_ms else f"from {output.when(batch.available_at_ms)}"
 
 
 def _state(claim: HeldClaim | None, waiting: str) -> str:

@@ -151,13 +151,14 @@ def _print(hits: list[SearchHit]) -> None:
 def _draw(hits: list[SearchHit]) -> None:
     """For a terminal: each session once, and below it its nodes in a line each, by the beginnings of their ids."""
     width = shutil.get_terminal_size().columns
+    nodes = max(len(output.short_id(hit.node_id)) for hit in hits)
     session_id = None
     for hit in hits:
         if hit.session_id != session_id:
             session_id = hit.session_id
             output.line(output.shortened(session_id, width))
-        node, role = output.shortened(hit.node_id, 9), output.shortened(hit.role or "", 9)
-        start = f"  {node:<9}  {role:<9}  {_time(hit)}  "
+        node, role = output.short_id(hit.node_id), output.shortened(hit.role or "", 9)
+        start = f"  {node:<{nodes}}  {role:<9}  {_time(hit)}  "
         before = max(0, hit.start - _BEFORE)
         shown = ("…" if before else "") + hit.snippet[before:]
         output.line(start + output.shortened(shown, max(20, width - len(start))))

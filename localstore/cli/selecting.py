@@ -32,6 +32,11 @@ SessionArgument = Annotated[
 _SHOWN = 5
 
 
+def as_shown(given: str) -> str:
+    """An id that was copied from a table, which ends in an ellipsis where it was cut."""
+    return given.removesuffix("…") or given
+
+
 def select(store: Store, given: str) -> SessionStore:
     """The session whose id is `given`, else whose name is, else the only one whose id or name begins so."""
     if not given or len(given) > 1024:
@@ -39,6 +44,7 @@ def select(store: Store, given: str) -> SessionStore:
     session = store.open_session(given)
     if session is not None:
         return session
+    given = as_shown(given)
     survey = store.survey_sessions()
     found = survey.sessions
     fitting = [row for row in found if row.session_name == given] or [

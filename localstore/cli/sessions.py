@@ -222,6 +222,9 @@ def show_session(
         if len(kept) < len(nodes):
             output.line(f"{len(nodes) - len(kept)} nodes before; see --last and --full")
         (_print_texts if text else _print_nodes)(kept)
+    elif summary.node_count and not nodes:
+        output.line()
+        output.line("no node leads to the head; for all of them: --full")
 
 
 def summary_fields(summary: SessionSummary) -> dict[str, Any]:
@@ -322,7 +325,8 @@ def _print_session(
     if meta is not None and meta.created_at:
         pairs.append(("created", meta.created_at))
     pairs.append(("updated", output.when(summary.updated_at_ms)))
-    pairs.append(("head", f"revision {summary.head_revision}, leaf {head.leaf_node_id if head else None}"))
+    leaf = "before the first node" if head is None or head.leaf_node_id is None else f"leaf {head.leaf_node_id}"
+    pairs.append(("head", f"revision {summary.head_revision}, {leaf}"))
     counts = f"{summary.node_count} nodes, {summary.user_message_count} of them from the user"
     pairs.append(("size", f"{counts}, {output.size(summary.size_bytes)} on disk"))
     held = "free" if lease is None else f"held by {owner_text(lease.owner)}, fencing token {lease.fencing_token}"
@@ -359,7 +363,7 @@ def _print_nodes(nodes: tuple[SessionNodeRecord, ...]) -> None:
     rows = []
     for node in nodes:
         role, text = said(node)
-        rows.append((output.shortened(node.node_id, 12), node.timestamp[:19], role, output.shortened(text, _NODE_TEXT)))
+        rows.append((output.short_id(node.node_id), node.timestamp[:19], role, output.shortened(text, _NODE_TEXT)))
     output.table(("NODE", "TIME", "ROLE", "WHAT IT SAYS"), rows, flexible=("WHAT IT SAYS",))
 
 

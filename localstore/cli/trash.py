@@ -12,7 +12,7 @@ from .completing import session_ids, trashed_ids
 from .exits import ExitCode
 from .invocation import CommandFailure, Invocation
 from .output import AsJson
-from .selecting import select
+from .selecting import as_shown, select
 from .sessions import summary_fields
 from .unreadable import complain_of, unreadable_fields
 
@@ -265,8 +265,10 @@ def trashed_fields(entry: TrashedSession) -> dict[str, Any]:
 def _select_trashed(store: Store, given: str, deleted_at_ms: int | None) -> TrashedSession:
     """The deleted session whose id is `given`, else whose name is, else the only id that begins so, deleted last."""
     found = [entry for entry in store.trash() if deleted_at_ms in (None, entry.deleted_at_ms)]
+    exact = [entry for entry in found if entry.session_id == given]
+    given = as_shown(given)
     fitting = (
-        [entry for entry in found if entry.session_id == given]
+        exact
         or [entry for entry in found if entry.session_name == given]
         or [entry for entry in found if given and entry.session_id.startswith(given)]
         or [entry for entry in found if given and entry.session_name.startswith(given)]

@@ -57,7 +57,7 @@ def show_tree(
     if not found.nodes:
         output.line("no nodes")
     for text in drawn(found, full=full):
-        output.line(text)
+        output.line(output.fitted(text))
 
 
 def drawn(found: Outline, *, full: bool = False) -> Iterator[str]:
@@ -104,9 +104,9 @@ def _line(found: Outline, stretch: list[OutlineNode]) -> str:
     from .describing import said
 
     first, last = stretch[0], stretch[-1]
-    words = [output.shortened(_key(first), 12)]
+    words = [output.short_id(_key(first))]
     if len(stretch) > 1:
-        words.append(f"… {output.shortened(_key(last), 12)} ({counted(len(stretch), 'node')})")
+        words.append(f"… {output.short_id(_key(last))} ({counted(len(stretch), 'node')})")
     tags = _tags(found, last)
     if tags:
         words.append(f"[{output.clean(', '.join(tags))}]")

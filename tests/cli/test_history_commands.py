@@ -91,6 +91,9 @@ class TestUndo:
             "to go there again: localstore rewind session-1 gamma",
         ]
         assert run("undo", SESSION, "--json").json["undone_revision"] == 1
+        lines = run("show", SESSION).lines
+        assert "head     revision 4, before the first node" in lines
+        assert lines[-1] == "no node leads to the head; for all of them: --full"
         result = run("undo", SESSION)
         assert result.code == ExitCode.REFUSED
         assert "no move of its head left to undo" in result.err

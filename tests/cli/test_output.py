@@ -1,5 +1,7 @@
 """How text, sizes and times are written."""
 
+import sys
+
 import pytest
 
 from localstore.cli import output
@@ -59,3 +61,25 @@ def test_a_plain_table_is_lined_up(capsys):
 def test_a_table_without_rows_has_its_header(capsys):
     output.table(("ONE", "TWO"), [])
     assert capsys.readouterr().out == "ONE  TWO\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [("assistant_001", "assistant_001"), ("x" * 16, "x" * 16), ("x" * 17, "x" * 11 + "…"), ("a\nb", "a b")],
+)
+def test_ids_for_people(given, shown):
+    assert output.short_id(given) == shown
+
+
+def test_a_line_fits_a_terminal_and_is_whole_elsewhere(monkeypatch):
+    text = "├─ " + "word " * 40
+    assert output.fitted(text) == text
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "20")
+    assert output.fitted(text) == "├─ word word word w…"
+    assert output.fitted("short") == "short"
+
+
+def test_a_moment_to_the_second():
+    assert output.when(1_795_545_166_655, seconds=True).startswith(f"{output.when(1_795_545_166_655)}:")
+    assert output.when(0, seconds=True) == ""

@@ -1,7 +1,7 @@
 """`localstore queue`: both queues in order, with who took what."""
 
 from localstore import LeaseOwnerIdentity, MergeGroup, QueuedWorkClaimBoundary, TurnInput
-from localstore.cli import ExitCode
+from localstore.cli import ExitCode, output
 from localstore.testing.builders import active_input, command, next_input, wake
 from tests.cli.sample import dead_owner, pid_of
 
@@ -113,3 +113,8 @@ def test_work_of_every_kind(run, session):
     told = run("queue", "session-1").out
     assert 'wake {"label":"ring"}' in told
     assert 'command {"label":"compact"}' in told
+
+
+def test_work_that_waits_for_its_time(run, session):
+    session.enqueue_queued_work(wake("ring", available_at_ms=9_000_000_000_000))
+    assert f"from {output.when(9_000_000_000_000)}" in run("queue", "session-1").out

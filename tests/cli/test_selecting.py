@@ -53,6 +53,18 @@ def test_none_or_too_many(named, given, code, said):
     assert caught.value.code == code
 
 
+def test_what_was_copied_from_a_table_that_cuts_it(run, named):
+    assert select(named, "abc-2…").session_id == "abc-2"
+    commit(named.open_session("xyz"), node("a" * 20), node("b" * 20, "a" * 20))
+    shown = run("branches", "xyz").lines[-1].split()[-2]
+    assert shown == "b" * 11 + "…"
+    assert run("rewind", "xyz", "a" * 11 + "…").code == ExitCode.OK
+    named.delete_session("abc-2")
+    assert run("restore", "abc…").code == ExitCode.OK
+    named.create_session("abc…", session_name="Dots")
+    assert select(named, "abc…").session_id == "abc…"
+
+
 def test_only_a_few_of_many_are_named(store):
     for number in range(9):
         store.create_session(f"s{number}")

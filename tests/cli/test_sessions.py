@@ -225,7 +225,7 @@ def test_show_as_json(run, session):
 def test_show_before_the_first_commit(run, session):
     result = run("show", "session-1")
     assert result.code == ExitCode.OK
-    assert "head     revision 0, leaf None" in result.lines
+    assert "head     revision 0, before the first node" in result.lines
     told = run("show", "session-1", "--json").json
     assert (told["leaf_node_id"], told["checkpoint_ref"], told["nodes"]) == (None, None, [])
 
