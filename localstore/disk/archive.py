@@ -296,7 +296,10 @@ class FileArchive:
             done, path = -1, os.path.join(self._nodes, names.node_file(ref.name))
             try:
                 for offset, line in self._lines(ref, kinds):
-                    yield decode_fact(line, path, offset)
+                    fact = decode_fact(line, path, offset)
+                    if not kinds:
+                        fact.line = line
+                    yield fact
                     done = offset
             except CorruptRecord as damage:
                 salvaged = self._salvage(ref)

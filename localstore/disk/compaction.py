@@ -102,7 +102,7 @@ def adopt(folder: str, loaded: Loaded, run: Sequence[NodeFileRef], merged: NodeF
     system.write_over_partial(os.path.join(where, names.node_file(sha)), content, True)
     system.flush_dir(where)
     head = replace(head, files=(*kept, NodeFileRef(sha, len(content), last, last)))
-    old, loaded.head = loaded.head, write_head(folder, head, loaded.unknown)
+    old, loaded.head = loaded.head, write_head(folder, head, loaded.fields)
     retire(folder, old, head)
     loaded.archive.rely_on(head)
     loaded.pin_head(folder)

@@ -15,6 +15,7 @@ import orjson
 from ..contract.errors import CorruptRecord, InvalidArgument
 from ..contract.graph import SessionNodeRecord
 from ..contract.values import encoded, restorer
+from ..machine import later
 from ..machine.encoding import FACT_CLASSES, KINDS, Malformed, dump, load_one_of
 from ..machine.facts import (
     AttachmentFact,
@@ -55,8 +56,50 @@ _NULL = b"null"
 _restore_node = restorer(SessionNodeRecord)
 
 
+_KNOWN = frozenset(
+    ["kind", "size", "seq", "node_id", "parent_node_id", "timestamp", "caused_by", "agent_frame_id", "payload"]
+)
+_KNOWN_OF_VALUE = frozenset(["kind", "size", "seq", "ref", "json", "base64", "blob"])
+
+
 def encode_fact(fact: Fact) -> bytes:
-    """The body of the fact's line."""
+    """The body of the fact's line, with what a later release said in the one that it was read from."""
+    body = _encode(fact)
+    if fact.line is None or fact.line[BODY_AT:] == body[1:]:
+        return body
+    was = _fields(fact.line)
+    if isinstance(fact, NodeFact | ValueFact):
+        more = _unknown_of_flat(fact, was)
+        # What stands first says how long the last field is.
+        place = body.index(b",", body.index(b",") + 1)
+        return body[:place] + b"," + orjson.dumps(more)[1:-1] + body[place:] if more else body
+    now = orjson.loads(body)
+    found = later.kept(type(fact), was, now)
+    return orjson.dumps(found) if found != now else body
+
+
+def unknown_fields(fact: Fact) -> list[Any]:
+    """What a later release said in the line that the fact was read from: objects of fields."""
+    if fact.line is None or fact.line[BODY_AT:] == _encode(fact)[1:]:
+        return []
+    was = _fields(fact.line)
+    if isinstance(fact, NodeFact | ValueFact):
+        more = _unknown_of_flat(fact, was)
+        return [more] if more else []
+    return later.unknown(type(fact), was)
+
+
+def _fields(line: bytes) -> dict[str, Any]:
+    fields: dict[str, Any] = orjson.loads(b"{" + line[BODY_AT:])
+    return fields
+
+
+def _unknown_of_flat(fact: NodeFact | ValueFact, was: dict[str, Any]) -> dict[str, Any]:
+    known = _KNOWN if isinstance(fact, NodeFact) else _KNOWN_OF_VALUE
+    return {name: value for name, value in was.items() if name not in known}
+
+
+def _encode(fact: Fact) -> bytes:
     if isinstance(fact, NodeFact):
         return _encode_node(fact)
     if isinstance(fact, ValueFact):

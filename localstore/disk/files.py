@@ -16,6 +16,7 @@ from ..contract.errors import (
     MissingRecordSchemaVersion,
     UnsupportedRecordSchemaVersion,
 )
+from ..machine import later
 from ..machine.encoding import Malformed, dump, load
 from .lines import BODY_AT, check_line, encode_line
 
@@ -91,6 +92,15 @@ def read_sealed(cls: type[T], kind: str, raw: bytes, path: str) -> T:
         raise CorruptRecord(path, str(error)) from error
 
 
-def unknown_fields(fields: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
-    """What a later release wrote into the record and this one does not know; it survives a rewrite."""
-    return {key: value for key, value in fields.items() if key not in known and key not in _FRAME}
+def without_frame(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a sealed record alone."""
+    return {name: value for name, value in fields.items() if name not in _FRAME}
+
+
+def seal_anew(kind: str, record: object, was: dict[str, Any]) -> bytes:
+    """As `seal`, with what a later release said in the record when its fields were `was`."""
+    if not was:
+        return seal(kind, record)
+    now = orjson.loads(dump(record))
+    fields = later.kept(type(record), was, now)
+    return seal(kind, fields) if fields != now else seal(kind, record)

@@ -8,17 +8,19 @@ old head with its journal, or the new head.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from ..contract.errors import BackendError
+from ..contract.errors import BackendError, CorruptRecord, RecordSchemaVersionError
+from ..contract.sessions import SessionMeta
 from ..machine import feed
 from ..machine.encoding import dump
 from ..machine.facts import Fact, Recent, ValueDroppedFact, ValueFact
 from . import names, spool, superseded
 from .factlines import CODES, LARGE_VALUE, encode_fact
-from .files import seal
+from .files import is_ours, seal_anew, unseal, without_frame
 from .head import (
     Head,
     NodeFileRef,
@@ -90,13 +92,13 @@ def fold(
         new = replace(new, kept_from=superseded.kept_from(folder, old, new.folded_seq), dropped_blobs=kept_blobs)
     new = _write_node_files(folder, old, new, unfolded(loaded.archive.recent) if facts is None else facts)
     if new.meta != old.meta or loaded.healed is not None or at_rest:
-        write_whole(os.path.join(folder, names.META), seal(META_KIND, new.meta), flush=True)
+        write_meta(folder, new.meta, loaded.fields)
     show_lease(folder, state.lease, flush=True)
     _set_aside_damage(folder, loaded)
     relied_on = (old.files, old.blob_bytes or not blob_bytes, old.inputs.live or not input_bytes)
     if not (all(relied_on) and (old.work.live or not work_bytes)):
         _flush_first_names(folder, old)
-    new = write_head(folder, new, loaded.unknown, before=old)
+    new = write_head(folder, new, loaded.fields, before=old)
     is_copy = loaded.copied
     try:
         loaded.settle(folder, new)
@@ -125,7 +127,7 @@ def unfolded(recent: Recent) -> list[Fact]:
 
 
 def write_head(
-    folder: str, head: Head, unknown: dict[str, Any], before: Head | None = None, *, placed: bool = True
+    folder: str, head: Head, fields: dict[str, Any], before: Head | None = None, *, placed: bool = True
 ) -> Head:
     """Rename a flushed `head.json` over the old one, and make the name durable. The head, with its place if `placed`.
 
@@ -133,19 +135,19 @@ def write_head(
     """
     head = replace(head, place=place_of(system.check_dir(folder)) if placed else "")
     with system.flushing_dir(folder) as flush:
-        write_whole(head_path(folder), seal_head(head, unknown), flush=True)
+        write_whole(head_path(folder), seal_head(head, fields), flush=True)
         try:
             flush()
         except BackendError:
             if before is not None:
-                _put_back(folder, before, unknown)
+                _put_back(folder, before, fields)
             raise
     return head
 
 
-def _put_back(folder: str, head: Head, unknown: dict[str, Any]) -> None:
+def _put_back(folder: str, head: Head, fields: dict[str, Any]) -> None:
     try:
-        write_whole(head_path(folder), seal_head(head, unknown), flush=True)
+        write_whole(head_path(folder), seal_head(head, fields), flush=True)
     except (BackendError, FileNotFoundError, FileExistsError):
         pass  # what failed first is what the caller must hear of
 
@@ -167,6 +169,31 @@ def _write_blobs(folder: str, recent: Recent) -> int:
     if written:
         system.flush_dir(where)
     return written
+
+
+def write_meta(folder: str, meta: SessionMeta | None, fields: dict[str, Any]) -> None:
+    """Write `meta.json`, with what a later release said in it, or in the head whose fields are `fields`."""
+    path = os.path.join(folder, names.META)
+    in_head = fields.get("meta") or {}
+    write_whole(path, seal_anew(META_KIND, meta, {**in_head, **meta_fields(path)}), flush=True)
+
+
+def meta_fields(path: str) -> dict[str, Any]:
+    """The fields of the `meta.json` at `path`; none where it is lost, since the head has all that we know of it."""
+    raw = b""
+    try:
+        raw = system.read_file(path)
+        return without_frame(unseal(META_KIND, raw, path))
+    except (FileNotFoundError, CorruptRecord):
+        return {}
+    except RecordSchemaVersionError:
+        if not is_ours(META_KIND, raw[: raw.rfind(b"}") + 1]):
+            raise  # whoever can read it shall find it as it is
+        return {}
+    except BackendError as error:
+        if stat.S_ISREG(system.stat(path).st_mode) and not isinstance(error.__cause__, PermissionError):
+            raise
+        return {}
 
 
 def _write_spool(folder: str, kind: spool.SpoolKind[spool.E], old: SpoolIndex, entries: Iterable[spool.E]) -> int:
@@ -251,7 +278,7 @@ def tidy(folder: str, loaded: Loaded) -> None:
     head, archive = loaded.head, loaded.archive
     if head.kept_from:
         try:
-            loaded.head = write_head(folder, rested(head), loaded.unknown, before=head)
+            loaded.head = write_head(folder, rested(head), loaded.fields, before=head)
             loaded.pin_head(folder)
         except (BackendError, FileNotFoundError, FileExistsError):
             return

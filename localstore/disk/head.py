@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import orjson
-
 from ..contract.attachments import AttachmentManifestEntry
 from ..contract.errors import CorruptRecord
 from ..contract.sessions import SessionMeta
@@ -22,10 +20,10 @@ from ..contract.state import (
     SessionCheckpoint,
     TokenLedgerEntry,
 )
-from ..machine.encoding import Malformed, dump, load
+from ..machine.encoding import Malformed, load
 from ..machine.state import HeldClaim, HeldLease, LiveBatch, LiveInput, SessionState, Summary
 from . import names
-from .files import seal, unknown_fields, unseal
+from .files import seal_anew, unseal, without_frame
 
 KIND = "head"
 MAX_HEAD = 256 * 1024 * 1024
@@ -134,7 +132,6 @@ class Head:
     dropped_blobs: tuple[str, ...] = ()
 
 
-_FIELDS = tuple(item.name for item in fields(Head))
 _COUNTS = tuple(item.name for item in fields(Head) if item.type == "int")
 
 
@@ -148,16 +145,16 @@ def at_rest(head: Head) -> Head:
     return replace(head, place="", kept_from=0, dropped_blobs=())
 
 
-def seal_head(head: Head, unknown: dict[str, Any]) -> bytes:
-    """The bytes of `head.json`; `unknown` are fields of a later release that were in it."""
-    return seal(KIND, {**orjson.loads(dump(head)), **unknown} if unknown else head)
+def seal_head(head: Head, was: dict[str, Any]) -> bytes:
+    """The bytes of `head.json`, with what a later release said in it when its fields were `was`."""
+    return seal_anew(KIND, head, was)
 
 
 def unseal_head(raw: bytes, path: str) -> tuple[Head, dict[str, Any]]:
-    """The head in the bytes of `head.json`, and its fields that this release does not know."""
+    """The head in the bytes of `head.json`, and its fields, those included that this release does not know."""
     found = unseal(KIND, raw, path)
     try:
-        return load_head(found), unknown_fields(found, _FIELDS)
+        return load_head(found), without_frame(found)
     except Malformed as error:
         raise CorruptRecord(path, str(error)) from error
 

@@ -47,12 +47,12 @@ class Loaded:
         "newest",
         "pin",
         "state",
-        "unknown",
+        "fields",
     )
 
-    def __init__(self, folder: str, head: Head, unknown: dict[str, Any], archive: FileArchive) -> None:
+    def __init__(self, folder: str, head: Head, fields: dict[str, Any], archive: FileArchive) -> None:
         self.head = head
-        self.unknown = unknown
+        self.fields = fields
         self.archive = archive
         self.state = SessionState(head.session_id)
         self.journal: Journal | None = None
@@ -193,11 +193,11 @@ def _load_head(folder: str, session_id: str | None, *, deleted: bool = False) ->
         return _healed(folder, session_id, CorruptRecord(path, "it is missing"), deleted=deleted)
     try:
         try:
-            head, unknown = unseal_head(_whole(pin, path), path)
+            head, fields = unseal_head(_whole(pin, path), path)
         except CorruptRecord as error:
             loaded = _healed(folder, session_id, error, deleted=deleted)
         else:
-            loaded = own_or_copied(folder, where, head, unknown)
+            loaded = own_or_copied(folder, where, head, fields)
         loaded.identity = identity_of(system.status(pin))
     except BaseException:
         system.let_go(pin)
@@ -209,15 +209,15 @@ def _load_head(folder: str, session_id: str | None, *, deleted: bool = False) ->
     return loaded
 
 
-def own_or_copied(folder: str, where: os.stat_result, own: Head, unknown: dict[str, Any]) -> Loaded:
+def own_or_copied(folder: str, where: os.stat_result, own: Head, fields: dict[str, Any]) -> Loaded:
     """The session by its head, or, where the folder is a copy, by the newest head that is whole in it.
 
     `where` is the folder's status. Raises `CorruptRecord` for a copy of which parts are gone.
     """
     found = copies.look_over(folder, own) if copies.is_elsewhere(where, own) else None
     if found is None:
-        return Loaded(folder, own, unknown, FileArchive(folder))
-    loaded = Loaded(folder, found.head, unknown, FileArchive(folder))
+        return Loaded(folder, own, fields, FileArchive(folder))
+    loaded = Loaded(folder, found.head, fields, FileArchive(folder))
     loaded.copied, loaded.newest = True, found.newest
     return loaded
 

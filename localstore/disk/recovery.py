@@ -60,7 +60,7 @@ def rescue(folder: str, loaded: Loaded) -> None:
         if content:
             _verify(temporary, loaded, old)
         bumped = replace(loaded.head, generation=loaded.head.generation + 1)
-        write_head(folder, bumped, loaded.unknown)
+        write_head(folder, bumped, loaded.fields)
         if content:
             system.replace(temporary, old.path)
         else:

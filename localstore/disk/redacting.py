@@ -10,17 +10,24 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import pbkdf2_hmac
+from typing import Any
 
 import orjson
 
 from ..contract.errors import CorruptRecord
 from ..contract.redaction import LeftPlace, RedactedKind, RedactedPlace, SessionRedaction
+from ..contract.sessions import SessionMeta
+from ..contract.work import QueuedWorkBatch
+from ..machine import later
+from ..machine.encoding import dump
+from ..machine.facts import StoredInput
 from ..machine.redaction import Redaction
 from ..machine.redactor import Redactor
-from . import names
-from .factlines import LARGE_VALUE
+from . import names, spool
+from .factlines import LARGE_VALUE, unknown_fields
 from .files import seal
-from .fold import META_KIND
+from .fold import meta_fields, write_meta
+from .head import Head
 from .loading import Loaded
 from .strays import matching, remove, strays
 from .system import system
@@ -61,18 +68,38 @@ def found_beside(folder: str, loaded: Loaded, redaction: Redaction, redactor: Re
     found = strays(folder, loaded.head, frozenset(redaction.stored), bad)
     beside: Found = {place.id: place for _, place in matching(folder, found, redactor)}
     beside |= {place.id: place for place in _stale_metadata(folder, loaded, redactor)}
-    if loaded.unknown and redactor.json(orjson.dumps(loaded.unknown))[1]:
-        beside[names.HEAD] = LeftPlace("record", names.HEAD, "fields of a later release have it; use that release")
+    beside |= {place.id: place for place in _said_by_later_releases(folder, loaded, redactor)}
     return beside
+
+
+def _said_by_later_releases(folder: str, loaded: Loaded, redactor: Redactor) -> Iterator[LeftPlace]:
+    """Matches in fields that this release does not know: they stay, whatever else is redacted."""
+    for ident, fields in _unknown(folder, loaded):
+        if fields and redactor.json(orjson.dumps(fields))[1]:
+            yield LeftPlace("record", ident, "fields of a later release have it; use that release")
+
+
+def _unknown(folder: str, loaded: Loaded) -> Iterator[tuple[str, list[Any]]]:
+    """What this release does not know of each record of the session, the journal's left out."""
+    yield names.HEAD, later.unknown(Head, loaded.fields)
+    yield names.META, later.unknown(SessionMeta, meta_fields(os.path.join(folder, names.META)))
+    for entry in loaded.state.inputs.values():
+        yield spool.INPUTS.name(entry), spool.unknown_fields(folder, spool.INPUTS, entry, StoredInput)
+    for batch in loaded.state.work.values():
+        yield spool.WORK.name(batch), spool.unknown_fields(folder, spool.WORK, batch, QueuedWorkBatch)
+    for fact in loaded.archive.facts():
+        yield fact.keys()[0], unknown_fields(fact)
 
 
 def _stale_metadata(folder: str, loaded: Loaded, redactor: Redactor) -> Iterator[RedactedPlace]:
     """Matches in a `meta.json` that is not what the head says: a power cut may have left it to a head of afterwards."""
+    path = os.path.join(folder, names.META)
+    fields = later.without(SessionMeta, meta_fields(path))
     try:
-        raw = system.read_file(os.path.join(folder, names.META))
+        said = orjson.dumps(fields) if fields else system.read_file(path)
     except (FileNotFoundError, CorruptRecord):
         return
-    count = 0 if raw == seal(META_KIND, loaded.head.meta) else redactor.count_in(raw)
+    count = 0 if fields == orjson.loads(dump(loaded.head.meta)) else redactor.count_in(said)
     if count:
         yield RedactedPlace(RedactedKind.FILE, names.META, count)
 
@@ -106,7 +133,7 @@ def carry_out(
         loaded = fold(loaded, facts=redaction.facts(), kept=(), blobs_total=blobs_total)
         write_whole(path, seal(KIND, replace(receipt, done=True)), flush=True)
     elif any(_stale_metadata(folder, loaded, redactor)):
-        write_whole(os.path.join(folder, names.META), seal(META_KIND, loaded.head.meta), flush=True)
+        write_meta(folder, loaded.head.meta, loaded.fields)
     remove(folder, strays(folder, loaded.head, kept), redactor)
     for where in (folder, *(os.path.join(folder, name) for name in _HOLDERS)):
         # Or a power cut would bring back what was removed.

@@ -56,7 +56,9 @@ class SalvagedFile:
     def facts(self) -> Iterator[tuple[int, Fact]]:
         """Each intact record with its offset, in order; large values without their content."""
         for offset, line in self.records.items():
-            yield offset, decode_fact(line, self.path, offset)
+            fact = decode_fact(line, self.path, offset)
+            fact.line = line
+            yield offset, fact
 
     def fact_at(self, offset: int) -> Fact:
         """The intact record at an offset; a large value without its content."""

@@ -49,7 +49,7 @@ class Snapshot:
 
     Attributes:
         head: its head, which was just folded.
-        unknown: what this release does not know of the head.
+        fields: those of `head.json` as it was read.
         parts: the immutable files that the head relies on.
         records: its files that are written anew at each fold, as they are then.
         lease: who holds it.
@@ -59,7 +59,7 @@ class Snapshot:
     """
 
     head: Head
-    unknown: dict[str, Any]
+    fields: dict[str, Any]
     parts: tuple[Source, ...]
     records: dict[str, bytes]
     lease: HeldLease | None
@@ -80,11 +80,11 @@ def of_one_moment(keeper: FileKeeper, attachments: str, moment: Moment, take: Ca
         ids = sorted(rows.named_ids()(state, loaded.archive, moment))
         return Snapshot(
             loaded.head,
-            loaded.unknown,
+            loaded.fields,
             tuple(_parts_of(keeper.folder, loaded)),
             {
                 names.META: seal(META_KIND, loaded.head.meta),
-                names.HEAD: seal_head(at_rest(loaded.head), loaded.unknown),
+                names.HEAD: seal_head(at_rest(loaded.head), loaded.fields),
             },
             state.lease,
             tuple(ident for ident in ids if attachment_sources(attachments, ident)),

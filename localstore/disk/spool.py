@@ -14,11 +14,12 @@ from typing import Any, Generic, TypeVar
 
 from ..contract.errors import BackendError, CorruptRecord, RecordSchemaVersionError
 from ..contract.work import QueuedWorkBatch
+from ..machine import later
 from ..machine.apply import defer
 from ..machine.facts import StoredInput
 from ..machine.state import LiveBatch, LiveInput
 from . import names
-from .files import read_sealed, seal
+from .files import read_sealed, seal, unseal, without_frame
 from .head import SpoolIndex
 from .system import system
 
@@ -148,6 +149,16 @@ def load_entry(kind: SpoolKind[E], path: str, seq: int) -> E:
     if kind.seq(entry) != seq or kind.name(entry) != os.path.basename(path):
         raise CorruptRecord(path, f"it holds entry {kind.name(entry)}")
     return entry
+
+
+def unknown_fields(folder: str, kind: SpoolKind[E], entry: E, cls: type) -> list[Any]:
+    """What a later release said in the file of an entry, whose record is of class `cls`."""
+    path = os.path.join(folder, kind.folder, kind.name(entry))
+    try:
+        fields = unseal(kind.record, system.read_file(path, MAX_ENTRY), path)
+    except (FileNotFoundError, CorruptRecord, RecordSchemaVersionError):
+        return []  # it is in the journal alone so far, or damaged
+    return later.unknown(cls, without_frame(fields))
 
 
 def entry_path(folder: str, kind: SpoolKind[Any], entry: LiveInput | LiveBatch) -> str:

@@ -182,6 +182,8 @@ def _dataclass_loader(cls: type) -> Load:
     hints, held = get_type_hints(cls), held_kinds(cls)
     plan = []
     for item in fields(cls):
+        if item.metadata.get("transient"):
+            continue
         required = item.default is MISSING and item.default_factory is MISSING
         is_json = item.name in held and held[item.name] != "blobs"
         plan.append((item.name, _load_json if is_json else _load_plan(hints[item.name]), required))

@@ -1,14 +1,15 @@
 """What must be found for ever, and where it is looked up.
 
 A session's live state is bounded; what only grows - nodes, turn stamps, settled inputs, values, attachment rows - is
-kept as facts, each under one or more keys. The newest fact under a key is the one that counts. Facts since the last
+kept as facts, each under one or more keys. The newest fact under a key is the one that counts. One that may be written
+anew has the `line` that it was read from, with what a later release said in it. Facts since the last
 fold are in a `Recent`; older ones are in node files; the `Archive` protocol covers both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias
 
 from ..contract.attachments import AttachmentManifestEntry
@@ -18,6 +19,8 @@ from ..contract.history import HeadMoveKind
 from ..contract.inputs import PendingTurnInput, TurnInputIngress
 from ..contract.state import BlobRef
 from ..contract.values import JsonObject, JsonValue, encoded, held
+
+_UNWRITTEN = {"transient": True}
 
 
 @dataclass(slots=True)
@@ -35,6 +38,7 @@ class NodeFact:
 
     seq: int
     node: SessionNodeRecord
+    line: bytes | None = field(default=None, repr=False, compare=False, metadata=_UNWRITTEN)
 
     def keys(self) -> tuple[str, ...]:
         return (f"n:{self.node.node_id}",)
@@ -46,6 +50,7 @@ class TombstoneFact:
 
     seq: int
     node_id: str
+    line: bytes | None = field(default=None, repr=False, compare=False, metadata=_UNWRITTEN)
 
     def keys(self) -> tuple[str, ...]:
         return (f"n:{self.node_id}",)
@@ -57,6 +62,7 @@ class DanglingFact:
 
     seq: int
     node_id: str
+    line: bytes | None = field(default=None, repr=False, compare=False, metadata=_UNWRITTEN)
 
     def keys(self) -> tuple[str, ...]:
         return (f"d:{self.node_id}",)
@@ -84,6 +90,7 @@ class CommitFact:
     branch: str | None = None
     previous_branch: str | None = None
     undone_revision: int | None = None
+    line: bytes | None = field(default=None, repr=False, compare=False, metadata=_UNWRITTEN)
 
     def keys(self) -> tuple[str, ...]:
         own = f"r:{self.revision}"
@@ -96,6 +103,7 @@ class InputFact:
 
     seq: int
     stored: StoredInput
+    line: bytes | None = field(default=None, repr=False, compare=False, metadata=_UNWRITTEN)
 
     def keys(self) -> tuple[str, ...]:
         record = self.stored.record
@@ -113,6 +121,7 @@ class ValueFact:
     seq: int
     ref: BlobRef
     content: bytes | None
+    line: bytes | None = field(default=None, repr=False, compare=False, metadata=_UNWRITTEN)
 
     def keys(self) -> tuple[str, ...]:
         return (f"v:{self.ref}",)
@@ -124,6 +133,7 @@ class ValueDroppedFact:
 
     seq: int
     ref: BlobRef
+    line: bytes | None = field(default=None, repr=False, compare=False, metadata=_UNWRITTEN)
 
     def keys(self) -> tuple[str, ...]:
         return (f"v:{self.ref}",)
@@ -136,6 +146,7 @@ class AttachmentFact:
     seq: int
     entry: AttachmentManifestEntry
     forgotten: bool = False
+    line: bytes | None = field(default=None, repr=False, compare=False, metadata=_UNWRITTEN)
 
     def keys(self) -> tuple[str, ...]:
         return (f"a:{self.entry.attachment_id}",)
@@ -167,6 +178,7 @@ class TraceFact:
 
     seq: int
     traces: JsonValue
+    line: bytes | None = field(default=None, repr=False, compare=False, metadata=_UNWRITTEN)
 
     def keys(self) -> tuple[str, ...]:
         return (f"c:{self.seq}",)

@@ -22,7 +22,7 @@ from ..contract.leases import LeaseOwnerIdentity
 from ..contract.redaction import RedactedKind, RedactedPlace
 from ..contract.state import AgentFrameRecord, BlobRef, SessionCheckpoint
 from ..contract.values import altered, encoded
-from . import matching_ids, rewording, summaries, turn_inputs
+from . import later, matching_ids, rewording, summaries, turn_inputs
 from .encoding import dump, load
 from .facts import (
     Archive,
@@ -145,7 +145,8 @@ class Redaction:
 
     def _manifest(self, text: bytes, ref: BlobRef) -> tuple[bytes, BlobRef]:
         """A manifest with new addresses of its parts, and its own; where nothing of it changes, as it was."""
-        manifest = load(SessionCheckpoint, orjson.loads(text))
+        was = orjson.loads(text)
+        manifest = load(SessionCheckpoint, was)
         turn_state, count = rewording.turn_state(self._redactor, manifest.turn_state)
         if count:
             self._counts[RedactedKind.CHECKPOINT, ref] = count
@@ -159,6 +160,10 @@ class Redaction:
         if not count and changed == manifest:
             return text, ref
         content = dump(changed)
+        now = orjson.loads(content)
+        whole = later.kept(SessionCheckpoint, was, now)
+        if whole != now:
+            content = orjson.dumps(whole)
         self.refs[ref] = sha256(content).hexdigest()
         return content, self.refs[ref]
 
@@ -183,7 +188,8 @@ class Redaction:
         state.ledger, count = rewording.ledger(redactor, before.ledger)
         self._note(RedactedKind.USAGE, count)
         if before.manifest is not None and before.checkpoint_ref is not None:
-            text, state.checkpoint_ref = self._manifest(dump(before.manifest), before.checkpoint_ref)
+            stored = load_value(self._archive, before.checkpoint_ref, "manifest")
+            text, state.checkpoint_ref = self._manifest(stored, before.checkpoint_ref)
             state.manifest = load(SessionCheckpoint, orjson.loads(text))
         self._retell(state)
         return state
@@ -256,9 +262,9 @@ class Redaction:
                     written.add(self.refs.get(fact.ref, fact.ref))
                     yield self._value(fact)
             elif isinstance(fact, NodeFact):
-                yield NodeFact(fact.seq, rewording.node(self._redactor, fact.node)[0])
+                yield NodeFact(fact.seq, rewording.node(self._redactor, fact.node)[0], fact.line)
             elif isinstance(fact, InputFact):
-                yield InputFact(fact.seq, self._settled(fact))
+                yield InputFact(fact.seq, self._settled(fact), fact.line)
             elif isinstance(fact, CommitFact):
                 manifest, ref = self._manifest(encoded(fact, "manifest"), fact.checkpoint_ref)
                 yield altered(fact, manifest=manifest, checkpoint_ref=ref)

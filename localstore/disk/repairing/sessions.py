@@ -95,13 +95,13 @@ class _Repair:
         path = head_path(self._folder)
         damage: CorruptRecord
         try:
-            head, unknown = unseal_head(system.read_file(path, MAX_HEAD), path)
+            head, fields = unseal_head(system.read_file(path, MAX_HEAD), path)
         except FileNotFoundError:
             damage = CorruptRecord(path, "it is missing")
         except (CorruptRecord, RecordSchemaVersionError) as error:
             damage = error if isinstance(error, CorruptRecord) else CorruptRecord(path, str(error))
         else:
-            return self._own_or_copied(head, unknown)
+            return self._own_or_copied(head, fields)
         found = head_left(self._folder, self._now_ms)
         if found is None:
             self._actions.note("left", path, "no copy of it is left, nor anything that says whose it is", lost=True)
@@ -113,12 +113,12 @@ class _Repair:
         self._actions.note("head_made_good", path, f"{damage.reason}; it was made from {source}")
         return loaded
 
-    def _own_or_copied(self, own: Head, unknown: dict[str, Any]) -> Loaded:
+    def _own_or_copied(self, own: Head, fields: dict[str, Any]) -> Loaded:
         try:
-            return own_or_copied(self._folder, system.check_dir(self._folder), own, unknown)
+            return own_or_copied(self._folder, system.check_dir(self._folder), own, fields)
         except CorruptRecord as error:
             self._actions.note("incomplete_copy", error.path, f"{error.reason}; what came later is lost", lost=True)
-            return Loaded(self._folder, own, unknown, FileArchive(self._folder))
+            return Loaded(self._folder, own, fields, FileArchive(self._folder))
 
     def _load_spools(self, loaded: Loaded) -> None:
         head = loaded.head
