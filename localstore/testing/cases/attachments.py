@@ -21,7 +21,7 @@ from ... import (
     StoreError,
 )
 from ..backends import Capability
-from ..builders import OTHER, PNG, SESSION, intent, unchanged_commit
+from ..builders import OTHER, PNG, SESSION, intent, node, unchanged_commit
 from ..clocks import START_MS
 from .world import MAX_INTEGER, Conformance, World
 
@@ -81,6 +81,20 @@ class TestAttachmentManifest(Conformance):
         world.session.record_intent(intent("a", at_ms=START_MS + 5))
         assert rows(world) == []
         assert world.store.sweep_attachments(MAX_INTEGER).deleted_row_count == 0
+
+    def test_outlives_a_vacuum(self, world: World) -> None:
+        """A vacuum leaves every row as it was: waiting, committed, or forgotten."""
+        for name in ("waiting", "committed", "forgotten"):
+            world.session.record_intent(intent(name))
+        world.session.commit_refs(SESSION, ("committed",))
+        world.session.forget("forgotten")
+        world.append(node("a"))
+        world.session.tombstone_nodes(("a",))
+        assert world.session.vacuum().removed_node_count == 1
+        assert rows(world) == ["waiting"]
+        world.session.commit_refs(SESSION, ("waiting", "committed"))
+        with pytest.raises(InvalidCommit):
+            world.session.commit_refs(SESSION, ("forgotten",))
 
     def test_lists_up_to_the_asked_time(self, world: World) -> None:
         """Rows whose intent is at or before the asked time are listed."""

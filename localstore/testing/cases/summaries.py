@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from ... import CancelByInputId, ChildSession, HeadRevisionConflict, SessionExecutionLease, SessionMeta
+from ... import (
+    CancelByInputId,
+    ChildSession,
+    HeadRevisionConflict,
+    HydratedSessionCheckpoint,
+    SessionExecutionLease,
+    SessionMeta,
+)
 from ..backends import Capability
 from ..builders import (
     OTHER,
@@ -79,6 +86,9 @@ NOTHING: dict[str, Callable[[World, SessionExecutionLease], object]] = {
     ),
     "stale abandon of input": lambda w, lease: w.session.abandon_turn_input_claim(input_claim_of(SESSION)),
     "stale abandon of work": lambda w, lease: w.session.abandon_queued_work_claim(work_claim_of(SESSION)),
+    "renewal of a claim of no work": lambda w, lease: w.session.renew_queued_work_claim(
+        replace(work_claim_of(SESSION), batches=()), MINUTE
+    ),
     "deferral of nothing": lambda w, lease: w.session.defer_orphaned_turn_inputs(SESSION, lease.fence(), "turn-9"),
     "tombstone of unknown nodes": lambda w, lease: w.session.tombstone_nodes(("nowhere",)),
     "replay": lambda w, lease: w.session.commit_runtime_state(stamped(append_commit(node("a")))),
@@ -113,7 +123,10 @@ MESSAGES: dict[str, tuple[PART, str]] = {
     "parts are text": (user(parts="a"), ""),
     "parts are no objects": (user(content=[7, None, ["a"], {"text": "b"}]), "b"),
     "text is no text": (user(parts=[{"text": None}, {"text": {"a": 1}}, {"text": "b"}]), "b"),
+    "parts are strings": (user(content=["a", {"text": "b"}, "c"]), "a\nb\nc"),
     "nothing but the role": (user(), ""),
+    "role behind the content": ({"kind": "event", "content": "hi", "role": "user"}, "hi"),
+    "role behind the content in message": ({"message": {"content": "hi", "role": "user"}}, "hi"),
     "long": (user(content="0123456789" * 1000), "0123456789" * 1000),
     "unicode": (user(content="héllo 会話 🗂️"), "héllo 会話 🗂️"),
     "many lines": (user(content="a\n\nb"), "a\n\nb"),
@@ -303,6 +316,22 @@ class TestListOrder(Conformance):
         world.session.gc_unreachable()
         assert world.summary().updated_at_ms == before
 
+    def test_is_not_moved_by_gc_that_deletes(self, world: World) -> None:
+        """Blobs that garbage collection deletes are no activity either."""
+        world.settle(unchanged_commit(checkpoint=HydratedSessionCheckpoint(tool_state=1)))
+        world.settle(unchanged_commit())
+        before = world.summary().updated_at_ms
+        world.clock.advance(MINUTE)
+        assert world.session.gc_unreachable().deleted_blob_count == 2
+        assert world.summary().updated_at_ms == before
+
+    def test_is_not_moved_back_by_the_clock(self, world: World) -> None:
+        """A write while the wall clock is behind leaves the time of the newest activity."""
+        before = world.summary().updated_at_ms
+        world.clock.set(before - HOUR)
+        world.append(node("a"))
+        assert world.summary().updated_at_ms == before
+
     def test_is_not_moved_by_reads(self, world: World) -> None:
         """Reading is no activity."""
         world.append(node("a"))
@@ -357,4 +386,13 @@ class TestActivityOfAttachments(Conformance):
         world.session.commit_refs(SESSION, ("a",))
         world.session.commit_refs(SESSION, ())
         world.session.forget("unknown")
+        assert world.summary().updated_at_ms == before
+
+    def test_is_no_intent_that_is_not_younger(self, world: World) -> None:
+        """An intent that comes again with the time of its row, or an earlier one, is no write."""
+        world.session.record_intent(intent("a", at_ms=20))
+        before = world.summary().updated_at_ms
+        world.clock.advance(MINUTE)
+        world.session.record_intent(intent("a", at_ms=20))
+        world.session.record_intent(intent("a", at_ms=10))
         assert world.summary().updated_at_ms == before
