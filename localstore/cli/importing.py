@@ -201,7 +201,9 @@ def _read(path: Path, *, found: bool) -> Transcript | FileResult:
         return read_transcript_file(path)
     except UnknownTranscriptFormat as error:
         return FileResult(path, skipped=str(error)) if found else FileResult(path, error=str(error))
-    except (OSError, RecursionError, MemoryError) as error:
+    except OSError as error:
+        return FileResult(path, error=f"it cannot be read: {error.strerror or error}")
+    except (RecursionError, MemoryError) as error:
         return FileResult(path, error=str(error) or type(error).__name__)
 
 
