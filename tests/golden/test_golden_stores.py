@@ -223,7 +223,8 @@ def test_unknown_fields_of_lines_survive_a_vacuum(copied: Path) -> None:
 def mark_lines(folder: Path) -> set[str]:
     """Mark each line of the session's node files, which get other names, and the head other references."""
     head, fields = unseal_head((folder / "head.json").read_bytes(), "")
-    refs, kinds = [], set()
+    refs: list[NodeFileRef] = []
+    kinds = set()
     for ref in head.files:
         path = folder / "nodes" / names.node_file(ref.name)
         made = NodeFileBytes()
