@@ -17,12 +17,13 @@ from localstore import (
     LocalStore,
     NextTurn,
     PendingTurnInputDraft,
+    QueuedWorkClaimBoundary,
     SessionStore,
     TurnInput,
 )
 from localstore.machine import feed
 from localstore.store import Store
-from localstore.testing import wake
+from localstore.testing import append_commit, node, unchanged_commit, wake
 
 K = ChangeKind
 
@@ -78,6 +79,43 @@ def test_tells_each_change_once_and_in_order(store: Store):
     assert session.changes(batch.cursor).changes == ()
 
 
+def test_tells_what_a_commit_completed_and_where_the_head_went(store: Store):
+    session = store.create_session("s")
+    owner = LeaseOwnerIdentity.opaque("worker", "1")
+    lease = session.try_claim_session_execution_lease("s", owner, 60_000).acquired()
+    assert lease is not None
+    said, batch = say(session, "hello"), session.enqueue_queued_work(wake(session_id="s"))
+    inputs = session.claim_next_turn_inputs("s", lease.fence(), owner, 60_000, 5)
+    work = session.claim_ready_queued_work("s", lease.fence(), owner, QueuedWorkClaimBoundary.IDLE, 60_000, 5)
+    assert inputs is not None
+    assert work is not None
+    start = session.changes().cursor
+    commit = append_commit(node("a"), session_id="s").with_session_execution_lease(lease.fence())
+    session.commit_runtime_state(commit.completing_turn_input_claim(inputs).completing_queue_claim(work))
+    session.rewind("a", fence=lease.fence())
+    session.rewind(None, fence=lease.fence())
+    assert [(each.kind, each.ids, each.revision) for each in session.changes(start).changes] == [
+        (K.COMMITTED, ("a",), 1),
+        (K.WORK_COMPLETED, (batch.batch_id,), None),
+        (K.INPUTS_COMPLETED, (said,), None),
+        (K.HEAD_MOVED, ("a",), 2),
+        (K.HEAD_MOVED, (), 3),
+    ]
+
+
+def test_tells_of_a_commit_nothing_that_it_did_not_do(store: Store):
+    session = store.create_session("s")
+    lease = session.try_claim_session_execution_lease("s", LeaseOwnerIdentity.opaque("worker", "1"), 60_000).acquired()
+    assert lease is not None
+    start = session.changes().cursor
+    first = append_commit(node("a"), session_id="s")
+    again = unchanged_commit("a", session_id="s", interrupted_turn_input_turn_id="turn")
+    for commit in (first, again):
+        session.commit_runtime_state(commit.with_session_execution_lease(lease.fence()))
+    assert session.gc_unreachable().deleted_blob_count == 0
+    assert kinds(session.changes(start).changes) == [K.COMMITTED, K.COMMITTED]
+
+
 def test_pages_come_to_the_whole(store: Store):
     session = store.create_session("s")
     for number in range(7):
@@ -86,6 +124,7 @@ def test_pages_come_to_the_whole(store: Store):
     pages: list[Change] = []
     cursor = None
     while page := session.changes(cursor, limit=2).changes:
+        assert len(page) <= 2
         pages += page
         cursor = page[-1].cursor
     assert (tuple(pages), len(pages)) == (whole, 7)
@@ -148,11 +187,29 @@ def test_a_cursor_of_another_session_or_life_says_so(store: Store):
         assert caught.value.cursor == foreign
 
 
-def test_a_lost_record_s_successor_is_not_taken_for_it(tmp_path: Path):
+@pytest.mark.parametrize("is_folded", [False, True], ids=["in the journal", "folded"])
+def test_a_lost_record_s_successor_is_not_taken_for_it(tmp_path: Path, is_folded: bool):
     with LocalStore(tmp_path / "store") as store:
         session = store.create_session("s")
         say(session, "one")
         cursor = session.changes().cursor
         incarnation, seq, _ = cursor.split(".")
+        if is_folded:
+            session.checkpoint()
         with pytest.raises(CursorExpired, match="another has its number"):
             session.changes(f"{incarnation}.{seq}.00000000")
+
+
+def test_a_cursor_of_a_fork_that_did_nothing_yet_outlives_a_vacuum(store: Store):
+    session = store.create_session("s")
+    lease = session.try_claim_session_execution_lease("s", LeaseOwnerIdentity.opaque("worker", "1"), 60_000).acquired()
+    assert lease is not None
+    commit = append_commit(node("a"), node("b"), session_id="s")
+    session.commit_runtime_state(commit.with_session_execution_lease(lease.fence()))
+    session.tombstone_nodes(("b",))
+    child = session.fork("child")
+    cursor = child.changes().cursor
+    assert child.vacuum().removed_node_count == 1
+    assert child.changes(cursor).changes == ()
+    said = child.enqueue_pending_turn_input(PendingTurnInputDraft("child", NextTurn(), TurnInput.text("x"))).input_id
+    assert [change.ids for change in child.changes(cursor).changes] == [(said,)]

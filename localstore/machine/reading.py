@@ -31,7 +31,7 @@ def load_session(scope: SessionReadScope) -> View[PersistedSessionRead | None]:
     """The session's state with the nodes of `scope`; `None` before the first commit."""
 
     def view(state: SessionState, archive: Archive, moment: Moment) -> PersistedSessionRead | None:
-        if state.revision == 0 or state.checkpoint_ref is None:
+        if state.checkpoint_ref is None:
             return None
         return PersistedSessionRead(
             state.session_id,
