@@ -25,7 +25,7 @@ from localstore import (
     SessionExists,
     SessionNotFound,
 )
-from localstore.cli.transcripts import put_transcript
+from localstore.transcripts import put_transcript
 from localstore.disk.check import check_store
 from localstore.disk.system import System, system
 from localstore.importers import read_transcript_file

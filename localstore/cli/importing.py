@@ -21,7 +21,7 @@ from .progress import steps
 if TYPE_CHECKING:
     from ..importers import Problem, Transcript
     from ..store import Store
-    from .transcripts import Imported
+    from ..transcripts import Imported
 
 commands = typer.Typer()
 
@@ -209,7 +209,7 @@ def _read(path: Path, *, found: bool) -> Transcript | FileResult:
 
 def _put(store: Store, path: Path, transcript: Transcript) -> FileResult:
     from ..contract.errors import StoreError
-    from .transcripts import put_transcript
+    from ..transcripts import put_transcript
 
     try:
         return FileResult(path, transcript, put_transcript(store, transcript, path.name))

@@ -50,9 +50,9 @@ class Diagnosis:
     findings: list[Finding] = field(default_factory=list)
 
 
-def diagnose(root: str) -> Diagnosis:
+def diagnose(root: str | os.PathLike[str]) -> Diagnosis:
     """Look at the store at `root`. Changes nothing, takes no lock."""
-    path = os.path.abspath(root)
+    path = os.path.abspath(os.fspath(root))
     found = Diagnosis(path, file_system(path), synced_by(path), limits())
     look = Look(path, path)
     _judge_place(look, found)

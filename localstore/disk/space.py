@@ -79,12 +79,12 @@ class StoreSpace:
         return self.session_bytes + self.trash_bytes + self.attachment_bytes + self.other_bytes
 
 
-def measure(root: str, tell: Callable[[int, int], None] | None = None) -> StoreSpace:
+def measure(root: str | os.PathLike[str], tell: Callable[[int, int], None] | None = None) -> StoreSpace:
     """Look at every entry below `root`, and read none but for the sessions' ids. Changes nothing, takes no lock.
 
     What comes and goes meanwhile is counted or not. `tell` is called with how many sessions are done, and of how many.
     """
-    measuring = _Measuring(root, tell or (lambda done, total: None))
+    measuring = _Measuring(os.fspath(root), tell or (lambda done, total: None))
     measuring.run()
     measuring.space.sessions.sort(key=lambda each: (-each.total_bytes, each.folder))
     return measuring.space

@@ -8,8 +8,8 @@ from typing import Any
 
 from localstore import SessionNodeRecord, TokenLedgerEntry
 from localstore.cli.describing import said
-from localstore.cli.transcripts import is_user_message, ledger_entry
 from localstore.importers import Transcript, TranscriptEntry
+from localstore.transcripts import is_user_message, ledger_entry
 
 NO_TIME = "1970-01-01T00:00:00Z"
 

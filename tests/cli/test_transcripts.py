@@ -16,8 +16,8 @@ from localstore import (
     RuntimeCommit,
     SessionNodeRecord,
 )
-from localstore.cli.transcripts import MAX_TURN, put_transcript, turns
 from localstore.importers import read_transcript
+from localstore.transcripts import MAX_TURN, put_transcript, turns
 from tests.cli.sample import DEMO, DEMO_ID, claude_line, lines_of
 
 LINES = DEMO.read_bytes().splitlines(keepends=True)

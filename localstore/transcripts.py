@@ -11,21 +11,21 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ..contract.clock import rfc3339
-from ..contract.commits import RuntimeCommit, RuntimeTurnCommitStamp
-from ..contract.errors import RuntimeTurnCommitConflict, SessionExecutionLeaseExpired, StoreError
-from ..contract.graph import ActivePath, GraphAppend, GraphUnchanged, SessionNodeRecord
-from ..contract.leases import LeaseBusy, LeaseOwnerIdentity, SessionExecutionLease
-from ..contract.state import (
+from .contract.clock import rfc3339
+from .contract.commits import RuntimeCommit, RuntimeTurnCommitStamp
+from .contract.errors import RuntimeTurnCommitConflict, SessionExecutionLeaseExpired, StoreError
+from .contract.graph import ActivePath, GraphAppend, GraphUnchanged, SessionNodeRecord
+from .contract.leases import LeaseBusy, LeaseOwnerIdentity, SessionExecutionLease
+from .contract.state import (
     AgentFrameRecord,
     HydratedSessionCheckpoint,
     PersistedSessionConfig,
     TokenLedgerEntry,
     TokenUsage,
 )
-from ..importers import Transcript, TranscriptEntry
-from ..session import SessionStore
-from ..store import Store
+from .importers import Transcript, TranscriptEntry
+from .session import SessionStore
+from .store import Store
 
 LEASE_MS = 60_000
 MAX_TURN = 200
