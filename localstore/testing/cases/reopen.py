@@ -80,6 +80,21 @@ class TestReopening(Conformance):
         assert world.session.vacuum().removed_node_count == 1
         same_after_reopening(world)
 
+    def test_leads_no_path_through_what_was_hidden_since(self, world: World) -> None:
+        """A parent that was hidden after it was written ends a path, and one that was committed again is the new one."""
+        world.append(*chain("a", "b", "c"))
+        world.reopen()
+        world.session.tombstone_nodes(("b",))
+        world.reopen()
+        hidden = world.session.load_session(ActivePath("c"))
+        assert hidden is not None
+        assert [item.node_id for item in hidden.graph.nodes] == ["c"]
+        world.append(node("b"))
+        world.reopen()
+        again = world.session.load_session(ActivePath("c"))
+        assert again is not None
+        assert [item.node_id for item in again.graph.nodes] == ["b", "c"]
+
     def test_keeps_the_settled_state(self, world: World) -> None:
         """Config, frames, checkpoint and usage are kept."""
         world.settle(
