@@ -81,7 +81,7 @@ class TestReopening(Conformance):
         same_after_reopening(world)
 
     def test_leads_no_path_through_what_was_hidden_since(self, world: World) -> None:
-        """A parent that was hidden after it was written ends a path, and one that was committed again is the new one."""
+        """A parent that was hidden after it was written ends a path; one committed again is the new one."""
         world.append(*chain("a", "b", "c"))
         world.reopen()
         world.session.tombstone_nodes(("b",))
