@@ -213,6 +213,7 @@ class AsyncSessionStore(_Face[SessionStore]):
     load_node = _twin(SessionStore.load_node)
     load_session_head = _twin(SessionStore.load_session_head)
     commit_runtime_state = _twin(SessionStore.commit_runtime_state)
+    commit_in_passing = _twin(SessionStore.commit_in_passing)
     save_session_meta = _twin(SessionStore.save_session_meta)
     load_session_meta = _twin(SessionStore.load_session_meta)
     tombstone_nodes = _twin(SessionStore.tombstone_nodes)

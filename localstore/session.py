@@ -13,7 +13,7 @@ from .contract import checks
 from .contract.attachments import AttachmentIntent, AttachmentManifestEntry
 from .contract.clock import Clock, rfc3339
 from .contract.commits import PersistedSessionRead, RuntimeCommit, RuntimeCommitResult
-from .contract.errors import SessionNotFound, StoreClosed
+from .contract.errors import InvalidArgument, SessionNotFound, StoreClosed
 from .contract.feed import ChangeBatch
 from .contract.graph import SessionNodeRecord, SessionReadScope, check_scope
 from .contract.inputs import (
@@ -154,6 +154,20 @@ class SessionStore(SessionHistory, RuntimePersistence):
     def commit_runtime_state(self, commit: RuntimeCommit) -> RuntimeCommitResult:
         checks.instance("commit", commit, RuntimeCommit)
         return self._own().write(commits.commit(commit))
+
+    def commit_in_passing(self, commit: RuntimeCommit, owner: LeaseOwnerIdentity) -> RuntimeCommitResult:
+        """Commit under a lease that `owner` takes and gives back within the call: for writers whose turn is one commit.
+
+        It is one record where claiming, committing and releasing are three, so that it costs less and a crash leaves
+        nobody holding the session. `commit` names no lease, and should say `expected_head_revision`: nothing else keeps
+        others from committing before. Raises `SessionExecutionLeaseHeld` where somebody holds the lease who is not
+        provably dead, else as `commit_runtime_state` does; what survives is the same too.
+        """
+        checks.instance("commit", commit, RuntimeCommit)
+        checks.instance("owner", owner, LeaseOwnerIdentity)
+        if commit.session_execution_lease or commit.release_session_execution_lease:
+            raise InvalidArgument("a commit in passing names no lease")
+        return self._own().write(commits.commit(commit, owner))
 
     def save_session_meta(self, meta: SessionMeta) -> None:
         checks.instance("meta", meta, SessionMeta)

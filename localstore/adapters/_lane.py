@@ -1,7 +1,8 @@
 """How the adapters write: one commit at a time under the session's execution lease, which ends with the commit.
 
-Several processes may work on one session. Each commit claims the lease, reads the head, and is decided on that head;
-a lane that is taken is waited for, and a holder that is provably dead is replaced at once.
+Several processes may work on one session. Each commit is decided on the head that was read, and takes the lease in
+passing. Where another one was faster, or holds the session, the lease is claimed first and the commit decided anew; a
+lane that is taken is waited for, and a holder that is provably dead is replaced at once.
 """
 
 from __future__ import annotations
@@ -15,7 +16,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from ..contract.commits import PersistedSessionRead, RuntimeCommit, RuntimeTurnCommitStamp
-from ..contract.errors import BackendError, HeadRevisionConflict, SessionExecutionLeaseExpired
+from ..contract.errors import (
+    BackendError,
+    HeadRevisionConflict,
+    SessionExecutionLeaseExpired,
+    SessionExecutionLeaseHeld,
+)
 from ..contract.graph import ActivePath, GraphDelta
 from ..contract.leases import LeaseBusy, LeaseOwnerIdentity, SessionExecutionLease
 from ..contract.sessions import SessionHead
@@ -81,17 +87,19 @@ class Lane:
             StoreError: as the store's calls do. Nothing was committed then.
         """
         with self._mutex:
+            is_contended = False
             for attempt in range(_MAX_CONFLICTS):
-                lease = self._claim()
+                lease = self._claim() if is_contended else None
                 try:
                     head = self.session.load_session_head()
                     step, answer = decide(head)
                     if step is not None:
                         self._commit(head, step, lease)
                         return answer
-                except (HeadRevisionConflict, SessionExecutionLeaseExpired):
+                except (HeadRevisionConflict, SessionExecutionLeaseExpired, SessionExecutionLeaseHeld):
                     if attempt == _MAX_CONFLICTS - 1:
                         raise
+                    is_contended = True
                     continue
                 except BaseException:
                     self._release(lease)
@@ -110,7 +118,7 @@ class Lane:
             replace(read.checkpoint, tool_state=None, plugin_snapshot=None, execution_state=None),
         )
 
-    def _commit(self, head: SessionHead | None, step: Step, lease: SessionExecutionLease) -> None:
+    def _commit(self, head: SessionHead | None, step: Step, lease: SessionExecutionLease | None) -> None:
         carried = self._carry(head)
         request = RuntimeCommit(
             self.session.session_id,
@@ -121,11 +129,16 @@ class Lane:
             step.graph,
             carried.checkpoint,
             turn_commit=step.stamp,
-            session_execution_lease=lease.fence(),
-            release_session_execution_lease=lease.completion(),
         )
-        result = self.session.commit_runtime_state(request)
+        if lease is None:
+            result = self.session.commit_in_passing(request, self._owner())
+        else:
+            request = request.with_session_execution_lease(lease.fence())
+            result = self.session.commit_runtime_state(request.releasing_session_execution_lease(lease.completion()))
         self._carried = replace(carried, ref=result.checkpoint_ref)
+
+    def _owner(self) -> LeaseOwnerIdentity:
+        return LeaseOwnerIdentity.local_process(self._framework, f"{self._incarnation}-{os.getpid()}")
 
     def _carry(self, head: SessionHead | None) -> _Carried:
         if head is not None and (self._carried is None or self._carried.ref != head.checkpoint_ref):
@@ -137,7 +150,7 @@ class Lane:
         return self._carried
 
     def _claim(self) -> SessionExecutionLease:
-        owner = LeaseOwnerIdentity.local_process(self._framework, f"{self._incarnation}-{os.getpid()}")
+        owner = self._owner()
         session_id = self.session.session_id
         deadline = time.monotonic() + self._wait_s
         wait_s = _FIRST_WAIT_S
@@ -157,5 +170,6 @@ class Lane:
             self._never.wait(wait_s * random.uniform(0.5, 1.0))
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
 
-    def _release(self, lease: SessionExecutionLease) -> None:
-        self.session.release_session_execution_lease(lease.completion())
+    def _release(self, lease: SessionExecutionLease | None) -> None:
+        if lease is not None:
+            self.session.release_session_execution_lease(lease.completion())

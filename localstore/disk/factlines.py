@@ -7,6 +7,8 @@ is only passed on is never parsed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields as fields_of
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -16,7 +18,7 @@ from ..contract.errors import CorruptRecord, InvalidArgument
 from ..contract.graph import SessionNodeRecord
 from ..contract.values import encoded, restorer
 from ..machine import later
-from ..machine.encoding import FACT_CLASSES, KINDS, Malformed, dump, load_one_of
+from ..machine.encoding import FACT_CLASSES, KINDS, Malformed, dump, load_one_of, plain
 from ..machine.facts import (
     AttachmentFact,
     CommitFact,
@@ -53,13 +55,18 @@ _JSON = b'"kind":"value","size":'
 _PAYLOAD = b',"payload":'
 _CONTENT = b',"json":'
 _NULL = b"null"
+_NO_MANIFEST = b"{}"
 _restore_node = restorer(SessionNodeRecord)
 
 
-_KNOWN = frozenset(
-    ["kind", "size", "seq", "node_id", "parent_node_id", "timestamp", "caused_by", "agent_frame_id", "payload"]
-)
-_KNOWN_OF_VALUE = frozenset(["kind", "size", "seq", "ref", "json", "base64", "blob"])
+_KNOWN_OF: dict[type, frozenset[str]] = {
+    NodeFact: frozenset(
+        ["kind", "size", "seq", "node_id", "parent_node_id", "timestamp", "caused_by", "agent_frame_id", "payload"]
+    ),
+    ValueFact: frozenset(["kind", "size", "seq", "ref", "json", "base64", "blob"]),
+    CommitFact: frozenset(["kind", "leaf", *(item.name for item in fields_of(CommitFact) if item.name != "line")]),
+}
+"""The fields of lines that are not told as their facts are."""
 
 
 def encode_fact(fact: Fact) -> bytes:
@@ -68,7 +75,7 @@ def encode_fact(fact: Fact) -> bytes:
     if fact.line is None or fact.line[BODY_AT:] == body[1:]:
         return body
     was = _fields(fact.line)
-    if isinstance(fact, NodeFact | ValueFact):
+    if isinstance(fact, NodeFact | ValueFact | CommitFact):
         more = _unknown_of_flat(fact, was)
         # What stands first says how long the last field is.
         place = body.index(b",", body.index(b",") + 1)
@@ -83,7 +90,7 @@ def unknown_fields(fact: Fact) -> list[Any]:
     if fact.line is None or fact.line[BODY_AT:] == _encode(fact)[1:]:
         return []
     was = _fields(fact.line)
-    if isinstance(fact, NodeFact | ValueFact):
+    if isinstance(fact, NodeFact | ValueFact | CommitFact):
         more = _unknown_of_flat(fact, was)
         return [more] if more else []
     return later.unknown(type(fact), was)
@@ -94,8 +101,8 @@ def _fields(line: bytes) -> dict[str, Any]:
     return fields
 
 
-def _unknown_of_flat(fact: NodeFact | ValueFact, was: dict[str, Any]) -> dict[str, Any]:
-    known = _KNOWN if isinstance(fact, NodeFact) else _KNOWN_OF_VALUE
+def _unknown_of_flat(fact: NodeFact | ValueFact | CommitFact, was: dict[str, Any]) -> dict[str, Any]:
+    known = _KNOWN_OF[type(fact)]
     return {name: value for name, value in was.items() if name not in known}
 
 
@@ -104,6 +111,8 @@ def _encode(fact: Fact) -> bytes:
         return _encode_node(fact)
     if isinstance(fact, ValueFact):
         return _encode_value(fact)
+    if isinstance(fact, CommitFact):
+        return _encode_commit(fact)
     return dump(fact)
 
 
@@ -120,6 +129,34 @@ def _encode_node(fact: NodeFact) -> bytes:
     if node.agent_frame_id is not None:
         fields["agent_frame_id"] = node.agent_frame_id
     return orjson.dumps(fields)[:-1] + _PAYLOAD + payload + b"}"
+
+
+def _encode_commit(fact: CommitFact) -> bytes:
+    """`leaf` is where the head came from and went to; a manifest that is all defaults, and its address, go unsaid."""
+    fields = plain(fact)
+    seq, at_ms, revision = fields.pop("seq"), fields.pop("at_ms"), fields.pop("revision")
+    leaf = [fields.pop("previous_leaf_node_id"), fields.pop("leaf_node_id")]
+    manifest = encoded(fact, "manifest")
+    if fact.checkpoint_ref == _address(manifest):
+        del fields["checkpoint_ref"]
+    if manifest == _NO_MANIFEST:
+        del fields["manifest"]
+    return dump({"kind": fields.pop("kind"), "seq": seq, "at_ms": at_ms, "revision": revision, "leaf": leaf, **fields})
+
+
+@lru_cache(maxsize=8)
+def _address(manifest: bytes) -> str:
+    return sha256(manifest).hexdigest()
+
+
+def _commit(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a commit's fact. Where `leaf` is not given they all are, as they were written at first."""
+    if "leaf" not in fields:
+        return fields
+    previous, leaf = fields.pop("leaf")
+    manifest = fields.setdefault("manifest", {})
+    fields.setdefault("checkpoint_ref", _address(orjson.dumps(manifest)))
+    return {**fields, "previous_leaf_node_id": previous, "leaf_node_id": leaf}
 
 
 def _encode_value(fact: ValueFact) -> bytes:
@@ -175,7 +212,8 @@ def decode_fact(line: bytes, path: str, offset: int, read_blob: Callable[[str], 
     try:
         found = _node(line) or _value(line, read_blob)
         if found is None:
-            found = load_one_of(orjson.loads(line), _CLASSES)
+            fields = orjson.loads(line)
+            found = load_one_of(_commit(fields) if fields.get("kind") == "commit" else fields, _CLASSES)
     except (Malformed, InvalidArgument, KeyError, ValueError, TypeError) as error:
         raise CorruptRecord(path, f"the line at offset {offset} is malformed: {error!r}") from error
     if isinstance(found, ValueFact) and found.content is not None and sha256(found.content).hexdigest() != found.ref:

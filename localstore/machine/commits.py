@@ -16,6 +16,7 @@ from ..contract.errors import (
     SessionBindingMismatch,
 )
 from ..contract.inputs import TurnInputState
+from ..contract.leases import LeaseOwnerIdentity
 from ..contract.state import (
     CHECKPOINT_SCHEMA_VERSION,
     AgentFrameRecord,
@@ -41,13 +42,16 @@ from .events import (
     WorkRemoved,
 )
 from .facts import Archive, CommitFact
-from .leases import is_of, require_lease
+from .leases import in_passing, is_of, require_lease
 from .moment import Moment
 from .state import SessionState, Summary
 
 
-def commit(request: RuntimeCommit) -> Decide[RuntimeCommitResult]:
-    """Settle the turn; see `RuntimePersistence.commit_runtime_state` for the order of the checks."""
+def commit(request: RuntimeCommit, passing: LeaseOwnerIdentity | None = None) -> Decide[RuntimeCommitResult]:
+    """Settle the turn; see `RuntimePersistence.commit_runtime_state` for the order of the checks.
+
+    With `passing` the commit names no lease: that owner takes it for this record.
+    """
 
     def decide(state: SessionState, archive: Archive, moment: Moment) -> Decision[RuntimeCommitResult]:
         if request.session_id != state.session_id:
@@ -57,7 +61,11 @@ def commit(request: RuntimeCommit) -> Decide[RuntimeCommitResult]:
             manifest = load(SessionCheckpoint, stored.manifest)
             result = RuntimeCommitResult(stored.revision, stored.checkpoint_ref, manifest)
             return Decision(_release(state, request), result)
-        require_lease(state, moment, request.session_execution_lease)
+        around: tuple[Event, ...] = ()
+        if passing is None:
+            require_lease(state, moment, request.session_execution_lease)
+        else:
+            around = in_passing(state, moment, passing)
         expected = request.expected_head_revision
         if expected is not None and expected != state.revision:
             raise HeadRevisionConflict(expected, state.revision)
@@ -73,10 +81,11 @@ def commit(request: RuntimeCommit) -> Decide[RuntimeCommitResult]:
         usage = _ledger(state, request)
         committed = _committed(state, request, step, manifest, frames, values, usage)
         events = (
+            *around[:1],
             committed,
             *_completed(state, request),
             *((AttachmentsWritten(rows),) if rows else ()),
-            *_release(state, request),
+            *(_release(state, request) if passing is None else around[1:]),
         )
         result = RuntimeCommitResult(committed.revision, committed.checkpoint_ref, manifest)
         return Decision(events, result)

@@ -14,25 +14,56 @@ from ..contract.inputs import TurnInputState
 from ..contract.values import EncodedJson, JsonValue
 from . import events as ev
 from .decision import View
-from .encoding import Malformed, dump, load
-from .facts import Archive, Trace, TraceFact, Unfolded
+from .encoding import Malformed, load
+from .facts import Archive, Trace, TracedChange, TraceFact, Unfolded
 from .moment import Moment
 from .state import SessionState
 
 KEPT = 4096
 """The latest changes that are kept at least, whatever is folded, merged or vacuumed."""
 
+_MOVES = (ev.Committed, ev.HeadMoved)
+"""The events that have a revision."""
+
 
 def trace(seq: int, mark: str, at_ms: int, events: Iterable[ev.Event]) -> bytes:
-    """What is remembered of a record, a `Trace` as JSON: `mark` tells it from another record with the same number."""
-    changes = []
+    """What is remembered of a record, a `Trace` as JSON: `mark` tells it from another record with the same number.
+
+    It is `[seq, mark, at_ms, change, ...]`, a change `[kind, id, ..., revision]`, the revision where there is one.
+    """
+    told: list[Any] = [seq, mark, at_ms]
     for event in events:
         kind, ids = _DESCRIBE[type(event)](event)
-        change: dict[str, Any] = {"kind": kind, "ids": ids}
-        if isinstance(event, ev.Committed | ev.HeadMoved):
-            change["revision"] = event.revision
-        changes.append(change)
-    return orjson.dumps({"seq": seq, "mark": mark, "at_ms": at_ms, "changes": changes})
+        told.append([kind, *ids, event.revision] if isinstance(event, _MOVES) else [kind, *ids])
+    return orjson.dumps(told)
+
+
+def _retold(found: Trace) -> bytes:
+    changes = ([each.kind, *each.ids, *(() if each.revision is None else (each.revision,))] for each in found.changes)
+    return orjson.dumps([found.seq, found.mark, found.at_ms, *changes])
+
+
+def _load_trace(found: JsonValue) -> Trace:
+    if isinstance(found, dict):  # as they were written at first
+        return load(Trace, found)
+    if not isinstance(found, list) or [type(each) for each in found[:3]] != [int, str, int]:
+        raise Malformed("a trace lacks its number, mark or time")
+    seq, mark, at_ms, *changes = found
+    return Trace(seq, mark, at_ms, tuple([_load_change(each) for each in changes]))
+
+
+def _load_change(found: JsonValue) -> TracedChange:
+    if not isinstance(found, list):
+        raise Malformed("a change is no list")
+    revision = found[-1] if found and type(found[-1]) is int else None
+    words = found if revision is None else found[:-1]
+    if not words or any(type(each) is not str for each in words):
+        raise Malformed("a change is more than its kind, ids and revision")
+    kind, *ids = words
+    try:
+        return TracedChange(ChangeKind(kind), tuple(ids), revision)
+    except ValueError as error:
+        raise Malformed(str(error)) from error
 
 
 def gathered(records: Sequence[Unfolded]) -> TraceFact:
@@ -51,7 +82,7 @@ def traces_of(fact: TraceFact) -> list[Trace]:
 def _load_traces(found: JsonValue) -> list[Trace]:
     if not isinstance(found, list):
         raise Malformed("the traces are no list")
-    return [load(Trace, each) for each in found]
+    return [_load_trace(each) for each in found]
 
 
 def _settled(event: ev.InputsSettled) -> tuple[ChangeKind, tuple[str, ...]]:
@@ -163,9 +194,9 @@ def _traces(archive: Archive, since: int) -> Iterator[Trace]:
     for fact in () if recent and recent[0][0] <= since else archive.facts(TraceFact):
         if isinstance(fact, TraceFact) and fact.seq >= since:
             yield from (each for each in traces_of(fact) if each.seq >= since)
-    yield from (load(Trace, orjson.loads(text)) for seq, text in recent if seq >= since)
+    yield from (_load_trace(orjson.loads(text)) for seq, text in recent if seq >= since)
 
 
 def kept_traces(archive: Archive) -> list[Unfolded]:
     """The latest traces that a vacuum keeps."""
-    return [(each.seq, dump(each)) for each in list(_traces(archive, 0))[-KEPT:]]
+    return [(each.seq, _retold(each)) for each in list(_traces(archive, 0))[-KEPT:]]

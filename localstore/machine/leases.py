@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..contract.errors import SessionExecutionLeaseExpired
+from ..contract.errors import SessionExecutionLeaseExpired, SessionExecutionLeaseHeld
 from ..contract.leases import (
     LeaseAcquired,
     LeaseBusy,
@@ -13,7 +13,7 @@ from ..contract.leases import (
     SessionExecutionLeaseFence,
 )
 from .decision import Decide, Decision, View
-from .events import LeaseCleared, LeaseSet
+from .events import Event, LeaseCleared, LeaseSet
 from .facts import Archive
 from .moment import Moment
 from .state import SessionState
@@ -44,9 +44,19 @@ def require_lease(state: SessionState, moment: Moment, fence: SessionExecutionLe
         raise SessionExecutionLeaseExpired(state.session_id)
 
 
-def _grant(
-    state: SessionState, moment: Moment, owner: LeaseOwnerIdentity, ttl_ms: int
-) -> Decision[SessionExecutionLeaseClaimOutcome]:
+def in_passing(state: SessionState, moment: Moment, owner: LeaseOwnerIdentity) -> tuple[Event, ...]:
+    """The events around a write of `owner`'s that needs the lane and ends with its record.
+
+    There are none where the lane is free. Where its last holder is dead or too late it is granted and given back in the
+    same record: so that holder is fenced off, and a crash leaves nobody holding it. Raises `SessionExecutionLeaseHeld`.
+    """
+    current = live_lease(state, moment)
+    if current is not None and not moment.is_dead(current.owner, owner):
+        raise SessionExecutionLeaseHeld(state.session_id, current.owner.owner_id, current.expires_at_epoch_ms)
+    return () if state.lease is None else (_granted(state, moment, owner, 0), LeaseCleared())
+
+
+def _granted(state: SessionState, moment: Moment, owner: LeaseOwnerIdentity, ttl_ms: int) -> LeaseSet:
     deadline = moment.deadline(ttl_ms)
     lease = SessionExecutionLease(
         state.session_id,
@@ -56,7 +66,14 @@ def _grant(
         moment.now_ms,
         deadline.expires_at_ms,
     )
-    return Decision((LeaseSet(lease, deadline, moment.boot_id),), LeaseAcquired(lease))
+    return LeaseSet(lease, deadline, moment.boot_id)
+
+
+def _grant(
+    state: SessionState, moment: Moment, owner: LeaseOwnerIdentity, ttl_ms: int
+) -> Decision[SessionExecutionLeaseClaimOutcome]:
+    event = _granted(state, moment, owner, ttl_ms)
+    return Decision((event,), LeaseAcquired(event.lease))
 
 
 def _extend(

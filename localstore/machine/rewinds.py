@@ -15,15 +15,14 @@ from ..contract.errors import (
     InvalidCommit,
     NodeNotFound,
     NothingToUndo,
-    SessionExecutionLeaseHeld,
 )
 from ..contract.history import HeadMove, HeadMoveKind
-from ..contract.leases import LeaseOwnerIdentity, SessionExecutionLease, SessionExecutionLeaseFence
+from ..contract.leases import LeaseOwnerIdentity, SessionExecutionLeaseFence
 from . import graphs
 from .decision import Decide, Decision, View
-from .events import Event, HeadMoved, LeaseCleared, LeaseSet
+from .events import Event, HeadMoved
 from .facts import Archive, CommitFact
-from .leases import live_lease, require_lease
+from .leases import in_passing, require_lease
 from .moment import Moment
 from .state import SessionState
 
@@ -78,33 +77,18 @@ def undo(lane: Lane) -> Decide[RuntimeCommitResult]:
 
 
 def _admit(state: SessionState, moment: Moment, lane: Lane) -> tuple[Event, ...]:
-    """The events that come first: with no fence given, a lease that is granted and given back in the same record.
-
-    So whoever was promised the lane before is fenced off, and a crash leaves nobody holding it.
-    """
-    grant: tuple[Event, ...] = ()
+    """The events around the move: with no fence given, of a lease that is taken for it."""
     if lane.fence is None:
-        current = live_lease(state, moment)
-        if current is not None and not moment.is_dead(current.owner, lane.owner):
-            raise SessionExecutionLeaseHeld(state.session_id, current.owner.owner_id, current.expires_at_epoch_ms)
-        grant = (_grant(state, moment, lane.owner), LeaseCleared())
+        around = in_passing(state, moment, lane.owner)
     else:
         require_lease(state, moment, lane.fence)
+        around = ()
     expected = lane.expected_head_revision
     if expected is not None and expected != state.revision:
         raise HeadRevisionConflict(expected, state.revision)
     if state.revision == 0:
         raise InvalidCommit(f"session {state.session_id!r} has no commit yet, so it has no head to move")
-    return grant
-
-
-def _grant(state: SessionState, moment: Moment, owner: LeaseOwnerIdentity) -> LeaseSet:
-    deadline = moment.deadline(0)
-    token = state.next_lease_fencing(moment.boot_id)
-    lease = SessionExecutionLease(
-        state.session_id, owner, moment.new_id(), token, moment.now_ms, deadline.expires_at_ms
-    )
-    return LeaseSet(lease, deadline, moment.boot_id)
+    return around
 
 
 def _require_node(state: SessionState, archive: Archive, node_id: str | None) -> None:

@@ -225,17 +225,17 @@ class Unanswered:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        self._commit = SessionStore.commit_runtime_state
+        self._commit = SessionStore.commit_in_passing
         outer = self
 
-        def commit(session: SessionStore, request: Any) -> Any:
-            result = outer._commit(session, request)
+        def commit(session: SessionStore, request: Any, owner: Any) -> Any:
+            result = outer._commit(session, request, owner)
             if outer.count:
                 outer.count -= 1
                 raise BackendError("the answer was lost")
             return result
 
-        monkeypatch.setattr(SessionStore, "commit_runtime_state", commit)
+        monkeypatch.setattr(SessionStore, "commit_in_passing", commit)
 
 
 def test_a_retry_after_a_lost_answer_adds_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -472,6 +472,10 @@ def _steps() -> Iterator[Step]:
     yield Step("lease of the dead", lambda w: w.lease(by=mortals()[0]), soft)
     yield Step("reclaim the lease", _reclaim_lease, soft)
     yield Step("commit and release", _commit_releasing)
+    yield Step(
+        "commit in passing",
+        lambda w: w.handle().commit_in_passing(append_commit(node("passing"), session_id=A), WORKER),
+    )
     yield Step("enqueue makes a session", lambda w: _enqueue(w, next_input("c", session_id=C)), sessions=(C,), makes=C)
     yield Step("lease makes a session", lambda w: w.lease(D), soft, (), D)
     yield Step("queue there", lambda w: _queue(w, wake("d", session_id=D)), sessions=(D,))

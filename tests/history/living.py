@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from localstore import (
     ActivePath,
     FullGraph,
+    LeaseOwnerIdentity,
     LocalStore,
     RuntimeCommitResult,
     SessionExecutionLease,
@@ -86,3 +89,34 @@ def path(session: SessionStore) -> list[str]:
 def nodes(session: SessionStore) -> list[str]:
     read = session.load_session(FullGraph())
     return [] if read is None else [node.node_id for node in read.graph.nodes]
+
+
+def identity_of_a_dead_process() -> LeaseOwnerIdentity:
+    identity = in_another_process(_own_identity)
+    assert isinstance(identity, LeaseOwnerIdentity)
+    assert identity.is_definitely_dead_for_claimant(LeaseOwnerIdentity.local_process("me", "1"))
+    assert not owner().is_definitely_dead_for_claimant(identity)
+    return identity
+
+
+def in_another_process(work: Callable[..., object], *args: object) -> object:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=_answer, args=(theirs, work, args))
+    child.start()
+    theirs.close()
+    answer = ours.recv()
+    child.join(60)
+    assert child.exitcode == 0
+    child.close()
+    ours.close()
+    return answer
+
+
+def _answer(connection, work, args):
+    connection.send(work(*args))
+    connection.close()
+
+
+def _own_identity() -> LeaseOwnerIdentity:
+    return LeaseOwnerIdentity.local_process("child", "1")

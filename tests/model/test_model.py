@@ -128,7 +128,10 @@ class SameAnswers(Queues):
 
         def act(side: Side) -> object:
             session = side.session(door, session_id, pick)
-            return session.commit_runtime_state(commit_by(plan, session, leases, claims))
+            commit = commit_by(plan, session, leases, claims)
+            if commit.session_execution_lease is None and plan.release:
+                return session.commit_in_passing(commit, owners(plan.extra))
+            return session.commit_runtime_state(commit)
 
         self.do(act)
 
