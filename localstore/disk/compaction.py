@@ -15,6 +15,7 @@ from ..machine.encoding import dump
 from . import names
 from .fold import write_head
 from .head import Head, NodeFileRef
+from .leftovers import remove_quietly
 from .loading import Loaded
 from .nodefile import NodeFile
 from .nodewriter import NodeFileWriter, build_node_file
@@ -99,8 +100,15 @@ def adopt(folder: str, loaded: Loaded, run: Sequence[NodeFileRef], merged: NodeF
     )
     where = os.path.join(folder, names.NODES)
     sha, content = build_node_file([], dump(head))
-    system.write_over_partial(os.path.join(where, names.node_file(sha)), content, True)
-    system.flush_dir(where)
+    made = os.path.join(where, names.node_file(sha))
+    try:
+        system.write_over_partial(made, content, True)
+        system.flush_dir(where)
+    except BaseException:
+        # A full disk would stay full of them.
+        remove_quietly(made)
+        _discard(folder, merged)
+        raise
     head = replace(head, files=(*kept, NodeFileRef(sha, len(content), last, last)))
     old, loaded.head = loaded.head, write_head(folder, head, loaded.fields)
     retire(folder, old, head)

@@ -35,7 +35,7 @@ from .head import (
     at_rest as rested,
 )
 from .leftovers import remove_quietly, size_of_file
-from .loading import Loaded, head_path
+from .loading import Loaded, head_path, identity_of
 from .nodewriter import NodeFileBytes
 from .quarantine import set_aside
 from .system import system
@@ -90,15 +90,21 @@ def fold(
     if not at_rest:
         kept_blobs = superseded.kept_blobs(folder, old, dropped)
         new = replace(new, kept_from=superseded.kept_from(folder, old, new.folded_seq), dropped_blobs=kept_blobs)
-    new = _write_node_files(folder, old, new, unfolded(loaded.archive.recent) if facts is None else facts)
-    if new.meta != old.meta or loaded.healed is not None or at_rest:
-        write_meta(folder, new.meta, loaded.fields)
-    show_lease(folder, state.lease, flush=True)
-    _set_aside_damage(folder, loaded)
     relied_on = (old.files, old.blob_bytes or not blob_bytes, old.inputs.live or not input_bytes)
-    if not (all(relied_on) and (old.work.live or not work_bytes)):
-        _flush_first_names(folder, old)
-    new = write_head(folder, new, loaded.fields, before=old)
+    written: list[str] = []
+    try:
+        facts = unfolded(loaded.archive.recent) if facts is None else facts
+        new = _write_node_files(folder, old, new, facts, written)
+        if new.meta != old.meta or loaded.healed is not None or at_rest:
+            write_meta(folder, new.meta, loaded.fields)
+        show_lease(folder, state.lease, flush=True)
+        _set_aside_damage(folder, loaded)
+        if not (all(relied_on) and (old.work.live or not work_bytes)):
+            _flush_first_names(folder, old)
+        new = write_head(folder, new, loaded.fields, before=old)
+    except BaseException:
+        _remove_vain(folder, loaded, written)
+        raise
     is_copy = loaded.copied
     try:
         loaded.settle(folder, new)
@@ -109,6 +115,31 @@ def fold(
             superseded.retire(folder, old, new)
         superseded.clean(folder, old, new, dropped, beyond=is_copy)
     return True
+
+
+def _remove_vain(folder: str, loaded: Loaded, written: list[str]) -> None:
+    """Remove the node files of a fold that did not come to a head: a full disk would stay full of them."""
+    try:
+        if loaded.identity != identity_of(system.stat(head_path(folder))):
+            return  # this may be the new head
+    except (BackendError, FileNotFoundError):
+        return
+    for path in written:
+        remove_quietly(path)
+
+
+def make_room(folder: str, loaded: Loaded) -> bool:
+    """Remove at once what earlier folds superseded, and what was left behind; whether that made any room.
+
+    Copies of the folder that are under way may be broken by it.
+    """
+    head, archive = loaded.head, loaded.archive
+    if loaded.healed is not None or loaded.copied or loaded.bad_entries:
+        return False
+    system.flush_dir(folder)  # what only the head before needs goes no sooner than this one is there for good
+    before = superseded.size(folder)
+    superseded.clean(folder, head, rested(head), superseded.still_dropped(folder, archive, head.dropped_blobs))
+    return superseded.size(folder) < before
 
 
 def _flush_first_names(folder: str, old: Head) -> None:
@@ -226,8 +257,8 @@ def _spool_gone(folder: str, kind: spool.SpoolKind[spool.E], old: SpoolIndex, ne
     return sum(map(size_of_file, superseded.spool_paths(folder, kind, set(old.seqs()) - set(new.seqs()))))
 
 
-def _write_node_files(folder: str, old: Head, new: Head, facts: Iterable[Fact]) -> Head:
-    """Write the facts to new node files, and return the head that relies on them too.
+def _write_node_files(folder: str, old: Head, new: Head, facts: Iterable[Fact], written: list[str]) -> Head:
+    """Write the facts to new node files, and return the head that relies on them too. `written` gets their paths.
 
     Each file ends with a copy of a head. The last one's is the new head's, so that there is a second copy of it; there
     is one such file even where there are no facts.
@@ -248,7 +279,8 @@ def _write_node_files(folder: str, old: Head, new: Head, facts: Iterable[Fact]) 
             following = next(left, None)
         own = NodeFileRef("", 0, first, last)
         sha, content = made.finish(dump(earlier if following is not None else replace(new, files=(*refs, own))))
-        system.write_over_partial(os.path.join(where, names.node_file(sha)), content, True)
+        written.append(os.path.join(where, names.node_file(sha)))
+        system.write_over_partial(written[-1], content, True)
         refs = (*refs, NodeFileRef(sha, len(content), first, last))
         if following is None:
             break

@@ -17,11 +17,13 @@ from ..machine.redaction import Redaction, require_free
 from ..machine.redactor import Redactor
 from ..machine.state import SessionState
 from . import openfolder, redacting, views, waking
+from .fold import make_room
 from .head import state_of
 from .listing import size_of
 from .loading import Loaded, load_head_only
 from .openfolder import OpenFolder
 from .partial import PartialSession
+from .refusals import is_full
 from .trash import mark_deleted
 
 R = TypeVar("R")
@@ -108,16 +110,25 @@ class FileKeeper(OpenFolder):
 
     def vacuum(self) -> VacuumReport:
         with self._mutex, self._locked():
-            loaded = self._current(write=True)
-            report = upkeep.vacuum_report(loaded.state)
-            if not upkeep.has_waste(loaded.state, loaded.archive):
-                self._fold(loaded, at_rest=False)
-                self._flush_all(loaded)
-                return report
-            facts = upkeep.vacuumed(loaded.state, loaded.archive)
-            upkeep.note_vacuumed(loaded.state)
-            self._fold_now(loaded, at_rest=False, facts=facts, kept=())
+            try:
+                return self._vacuumed()
+            except BackendError as failure:
+                # What stays is written anew first. Where there is no room for that, what is superseded goes at once.
+                if not (is_full(failure) and make_room(self.folder, self._current(write=True))):
+                    raise
+            return self._vacuumed()
+
+    def _vacuumed(self) -> VacuumReport:
+        loaded = self._current(write=True)
+        report = upkeep.vacuum_report(loaded.state)
+        if not upkeep.has_waste(loaded.state, loaded.archive):
+            self._fold(loaded, at_rest=False)
+            self._flush_all(loaded)
             return report
+        facts = upkeep.vacuumed(loaded.state, loaded.archive)
+        upkeep.note_vacuumed(loaded.state)
+        self._fold_now(loaded, at_rest=False, facts=facts, kept=())
+        return report
 
     def collect(self) -> GcReport:
         with self._mutex, self._locked():

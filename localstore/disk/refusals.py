@@ -54,6 +54,12 @@ def write_failed(path: str, error: OSError, written: int) -> WriteFailed:
     return failure
 
 
+def is_full(failure: BackendError) -> bool:
+    """Whether the operation was refused for want of space."""
+    cause = failure.__cause__
+    return isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
 def not_regular(path: str) -> BackendError:
     return BackendError(f"cannot open {path}: refused: it is not a regular file; move it away")
 

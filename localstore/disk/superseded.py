@@ -148,6 +148,12 @@ def _blob(folder: str, ref: str) -> str:
     return os.path.join(folder, names.BLOBS, names.blob(ref))
 
 
+def size(folder: str) -> int:
+    """The bytes of journals, node files, blobs and spool entries in a session's folder, live ones included."""
+    inside = (os.path.join(folder, name) for name in (names.NODES, names.BLOBS, names.INPUTS, names.WORK))
+    return sum(_size(os.path.join(where, name)) for where in (folder, *inside) for name in _listed(where))
+
+
 def _listed(folder: str) -> list[str]:
     try:
         return system.listdir(folder)
