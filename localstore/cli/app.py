@@ -15,6 +15,7 @@ from ..contract.errors import (
     BranchNotFound,
     InvalidArgument,
     NodeNotFound,
+    SessionExecutionLeaseHeld,
     SessionNotFound,
     StoreError,
     TrashedSessionNotFound,
@@ -28,6 +29,7 @@ from . import (
     history,
     importing,
     leases,
+    output,
     queues,
     redacting,
     searching,
@@ -102,6 +104,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), ExitCode.NOT_FOUND)
     except InvalidArgument as error:
         return _fail(str(error), ExitCode.USAGE)
+    except SessionExecutionLeaseHeld as error:
+        until = output.when(error.expires_at_epoch_ms)
+        told = f"session {error.session_id!r} is held by {error.owner_id!r}, until {until} unless that is renewed"
+        return _fail(f"{told}; wait for it, and see: localstore lease", ExitCode.REFUSED)
     except StoreError as error:
         return _fail(str(error), ExitCode.REFUSED)
     return ExitCode.OK

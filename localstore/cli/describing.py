@@ -121,13 +121,17 @@ def ingress_text(ingress: TurnInputIngress) -> str:
     return f"turn {ingress.turn_id}" if isinstance(ingress, ActiveTurn) else "next turn"
 
 
+def is_dead(owner: LeaseOwnerIdentity) -> bool:
+    """Whether the owner is proved to be dead, as far as that can be done from here."""
+    return owner.is_definitely_dead_for_claimant(LeaseOwnerIdentity.local_process("localstore", "1"))
+
+
 def owner_text(owner: LeaseOwnerIdentity) -> str:
     """Who that is, and whether it is dead, as far as can be proved from here."""
     alive = owner.liveness
     if not isinstance(alive, LocalProcess):
         return owner.owner_id
-    here = LeaseOwnerIdentity.local_process("localstore", "1")
-    verdict = ", dead" if owner.is_definitely_dead_for_claimant(here) else ""
+    verdict = ", dead" if is_dead(owner) else ""
     return f"{owner.owner_id} (pid {alive.pid}{verdict})"
 
 
@@ -147,7 +151,6 @@ def owner_fields(owner: LeaseOwnerIdentity) -> dict[str, Any]:
     alive = owner.liveness
     process: dict[str, Any] | None = None
     if isinstance(alive, LocalProcess):
-        here = LeaseOwnerIdentity.local_process("localstore", "1")
-        dead = owner.is_definitely_dead_for_claimant(here)
+        dead = is_dead(owner)
         process = {"host_id": alive.host_id, "boot_id": alive.boot_id, "pid": alive.pid, "definitely_dead": dead}
     return {"owner_id": owner.owner_id, "incarnation_id": owner.incarnation_id, "process": process}

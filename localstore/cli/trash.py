@@ -57,7 +57,9 @@ def remove(
             autocompletion=session_ids,
         ),
     ],
-    force: Annotated[bool, typer.Option("--force", help="Also a session whose lease somebody holds.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also a session whose lease somebody holds who is not known to be dead.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Move sessions to the trash.
@@ -70,7 +72,7 @@ def remove(
       localstore rm 7c1e
       localstore rm 7c1e 90af --json | jq '.sessions[].session_id'
     """
-    from .describing import owner_text
+    from .describing import is_dead, owner_text
 
     invocation: Invocation = context.obj
     gone: list[TrashedSession] = []
@@ -79,7 +81,7 @@ def remove(
         handles = {handle.session_id: handle for handle in [select(store, given) for given in sessions]}
         for session_id, handle in handles.items():
             lease = handle.get_session_execution_lease(session_id)
-            if lease is not None and not force:
+            if lease is not None and not force and not is_dead(lease.owner):
                 raise CommandFailure(
                     f"session {session_id!r} is held by {owner_text(lease.owner)}; wait for it, or give --force",
                     ExitCode.REFUSED,

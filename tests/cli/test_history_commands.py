@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from localstore.cli import ExitCode
+from localstore.cli import ExitCode, output
 from localstore.testing.builders import chain, node, owner, said
 from tests.cli.sample import loaded, opened
 from tests.commits import commit
@@ -76,11 +76,12 @@ class TestRewind:
         assert leaf(grown) == "gamma"
 
     def test_respects_whoever_holds_the_session(self, run, grown):
-        grown.try_claim_session_execution_lease(SESSION, owner("someone"), 60_000)
+        held = grown.try_claim_session_execution_lease(SESSION, owner("someone"), 60_000).acquired()
         for command in (("rewind", SESSION, "alpha"), ("undo", SESSION)):
             result = run(*command)
             assert result.code == ExitCode.REFUSED
-            assert "is held by 'someone'" in result.err
+            until = output.when(held.expires_at_epoch_ms)
+            assert f"is held by 'someone', until {until} unless that is renewed" in result.err
         assert leaf(grown) == "gamma"
 
 

@@ -8,6 +8,7 @@ from localstore.cli.amounts import byte_count, milliseconds
 from localstore.cli.invocation import CommandFailure
 from localstore.testing import ManualClock
 from localstore.testing.builders import next_input, node, owner
+from tests.cli.sample import dead_owner
 from tests.commits import commit
 
 SESSION = "session-1"
@@ -67,6 +68,10 @@ class TestRm:
         assert listed(three) == ["another", "other", SESSION]
         assert run("rm", "other", "--force").code == ExitCode.OK
         assert listed(three) == ["another", SESSION]
+
+    def test_does_not_wait_for_the_dead(self, run, session):
+        session.try_claim_session_execution_lease("session-1", dead_owner("ghost"), 60_000)
+        assert run("rm", "session-1").code == ExitCode.OK
 
     def test_needs_a_session(self, run, three):
         assert run("rm").code == ExitCode.USAGE
