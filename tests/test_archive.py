@@ -25,12 +25,12 @@ from localstore import (
     SessionExists,
     SessionNotFound,
 )
-from localstore.transcripts import put_transcript
 from localstore.disk.check import check_store
 from localstore.disk.system import System, system
 from localstore.importers import read_transcript_file
 from localstore.testing.builders import command, frame, next_input, node, said, usage
 from localstore.testing.builders import owner as an_owner
+from localstore.transcripts import put_transcript
 from tests.cli.sample import TRANSCRIPTS
 from tests.commits import commit
 
