@@ -41,6 +41,7 @@ from ..builders import (
     usage,
     wake,
 )
+from ..clocks import SteppedClock
 from .sessions import ODD_IDS
 from .world import HOUR, MINUTE, Conformance, World
 
@@ -95,6 +96,14 @@ class TestReopening(Conformance):
         assert again is not None
         assert [item.node_id for item in again.graph.nodes] == ["b", "c"]
 
+    def test_keeps_several_roots(self, world: World) -> None:
+        """Nodes without a parent are kept beside each other, and no id but those that were named dangles."""
+        world.append(node("a"), node("b"), node("c", "elsewhere"))
+        same_after_reopening(world)
+        world.session.tombstone_nodes(("b",))
+        assert world.session.vacuum().removed_node_count == 1
+        same_after_reopening(world)
+
     def test_keeps_the_settled_state(self, world: World) -> None:
         """Config, frames, checkpoint and usage are kept."""
         world.settle(
@@ -131,6 +140,15 @@ class TestReopening(Conformance):
         same_after_reopening(world)
         (first, _) = world.session.list_pending_turn_inputs(SESSION)
         assert first.input == given
+
+    def test_judges_a_lease_by_the_wall_where_no_boot_clock_did(self, world: World) -> None:
+        """A lease that was granted without a boot clock ends by the wall clock, also for a store that has one."""
+        world.lease(ttl_ms=MINUTE)
+        world.clock = SteppedClock(world.clock.now_ms() + MINUTE - 1)
+        world.reopen()
+        assert world.session.get_session_execution_lease(SESSION) is not None
+        world.clock.advance(1)
+        assert world.session.get_session_execution_lease(SESSION) is None
 
     def test_keeps_claims(self, world: World) -> None:
         """After a clean close claims are as live as before, and may be completed."""

@@ -1,0 +1,83 @@
+"""Records as JSON: defaults are left out, and what is not the record it should be is told as malformed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from localstore import (
+    AgentFrameRecord,
+    HydratedSessionCheckpoint,
+    PendingTurnInput,
+    PersistedSessionConfig,
+    PersistedTurnState,
+    TokenUsage,
+    TurnInput,
+)
+from localstore.machine import events, facts
+from localstore.machine.encoding import Malformed, dump, load
+
+BARE: dict[str, tuple[object, dict[str, Any]]] = {
+    "turn state": (PersistedTurnState(), {}),
+    "config": (PersistedSessionConfig(), {}),
+    "checkpoint": (HydratedSessionCheckpoint(), {}),
+    "frame": (AgentFrameRecord("f", "s"), {"frame_id": "f", "session_id": "s"}),
+    "event": (events.InputsReleased(("i",)), {"kind": "inputs_released", "input_ids": ["i"]}),
+}
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_defaults_are_left_out(name):
+    record, expected = BARE[name]
+    assert orjson.loads(dump(record)) == expected
+    assert load(type(record), expected) == record
+
+
+INPUT = {
+    "input_id": "i",
+    "session_id": "s",
+    "enqueue_seq": 1,
+    "ingress": {"kind": "next_turn"},
+    "state": "deferred_next_turn",
+    "enqueued_at_ms": 0,
+    "input": {"items": []},
+}
+WHOLE: dict[type, dict[str, Any]] = {
+    facts.StoredInput: {"record": INPUT, "submitted": {"kind": "next_turn"}},
+    PendingTurnInput: INPUT,
+    TokenUsage: {},
+}
+MALFORMED: dict[str, tuple[type, Any, str]] = {
+    "no object": (events.Value, ["ref", ""], "expected an object for Value"),
+    "a field is missing": (events.Value, {"ref": "r"}, "Value lacks 'content'"),
+    "a number for a text": (events.Value, {"ref": 5, "content": ""}, "expected str, found int"),
+    "a text for a number": (facts.TombstoneFact, {"seq": "5", "node_id": "n"}, "expected int, found str"),
+    "a number for bytes": (events.Value, {"ref": "r", "content": 5}, "expected base64 text, found int"),
+    "no base64": (events.Value, {"ref": "r", "content": "?"}, "expected base64 text"),
+    "a text for a list": (events.InputsReleased, {"input_ids": "ab"}, "expected a list, found str"),
+    "one of a pair": (facts.StoredInput, {"images": [["a"]]}, "expected a list of 2"),
+    "three of a pair": (facts.StoredInput, {"images": [["a", "b", "c"]]}, "expected a list of 2"),
+    "a text for a pair": (facts.StoredInput, {"images": ["ab"]}, "expected a list of 2"),
+    "a list for a mapping": (TurnInput, {"items": [], "image_blobs": []}, "expected an object, found list"),
+    "an unknown kind": (facts.StoredInput, {"submitted": {"kind": "x"}}, "unknown kind 'x'"),
+    "a kind that is no text": (facts.StoredInput, {"submitted": {"kind": 5}}, "unknown kind 5"),
+    "a list for one of some kinds": (facts.StoredInput, {"submitted": []}, "expected an object, found list"),
+    "an unknown word": (PendingTurnInput, {"state": "x"}, "'x' is not a valid TurnInputState"),
+    "what the record refuses": (TokenUsage, {"input_tokens": -1}, "TokenUsage: "),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_what_is_not_the_record_is_malformed(name):
+    cls, given, told = MALFORMED[name]
+    whole = {**WHOLE[cls], **given} if isinstance(given, dict) and cls in WHOLE else given
+    with pytest.raises(Malformed) as caught:
+        load(cls, whole)
+    assert told in str(caught.value)
+
+
+def test_a_mapping_comes_back():
+    given = TurnInput.text("look").with_image_ref("picture", b"\x89PNG")
+    assert load(TurnInput, orjson.loads(dump(given))) == given
