@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 
 from .contract import checks
 from .contract.attachments import (
@@ -15,6 +16,23 @@ from .contract.attachments import (
 )
 from .contract.clock import Clock, SystemClock
 from .contract.persistence import RuntimePersistence
+
+
+class AttachmentsWhileOpen(AttachmentStore):
+    """The attachments of a store as long as it is open: `reach` gives them, or raises `StoreClosed`."""
+
+    __slots__ = ("_reach",)
+
+    def __init__(self, reach: Callable[[], AttachmentStore]) -> None:
+        self._reach = reach
+
+    def put(self, data: bytes, meta: AttachmentCreateMeta) -> AttachmentRef:
+        """As `AttachmentStore.put`."""
+        return self._reach().put(data, meta)
+
+    def get(self, attachment_id: str) -> StoredAttachment:
+        """As `AttachmentStore.get`."""
+        return self._reach().get(attachment_id)
 
 
 class SessionScopedAttachmentStore:

@@ -101,7 +101,7 @@ class SessionStore(SessionHistory, RuntimePersistence):
     @property
     def clock(self) -> Clock:
         """The clock of the store."""
-        return self._sessions.surroundings.clock
+        return self._sessions.surroundings.given
 
     def close(self) -> None:
         """Close this handle; others on the session stay open. Idempotent."""
@@ -137,7 +137,7 @@ class SessionStore(SessionHistory, RuntimePersistence):
             return self._own()
         if self._closed:
             raise StoreClosed("the handle")
-        now = rfc3339(self.clock.now_ms())
+        now = rfc3339(self._sessions.surroundings.clock.now_ms())
         return self._sessions.make(SessionMeta(checks.session_id(session_id), session_id, now, ""))
 
     # Graph and commits.
@@ -247,7 +247,9 @@ class SessionStore(SessionHistory, RuntimePersistence):
         keeper = self._own()
         name = checks.session_id(session_id) if session_name is None else checks.text("session_name", session_name)
         begin = checks.optional_identifier("at", at)
-        request = ForkRequest(checks.session_id(session_id), name, begin, rfc3339(self.clock.now_ms()))
+        request = ForkRequest(
+            checks.session_id(session_id), name, begin, rfc3339(self._sessions.surroundings.clock.now_ms())
+        )
         return self._family.give(self._sessions.fork(keeper, request))
 
     # The execution lease.

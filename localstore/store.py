@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from . import redacting
+from .attachments import AttachmentsWhileOpen
 from .contract import checks
 from .contract.archives import ArchiveInfo, BackupReport, OnConflict
 from .contract.attachments import AttachmentStore, AttachmentSweepReport
@@ -64,7 +65,8 @@ class Store:
     @property
     def attachments(self) -> AttachmentStore:
         """The bytes of attachments, shared by all sessions of this store."""
-        return self._open().attachments
+        self._open()
+        return AttachmentsWhileOpen(lambda: self._open().attachments)
 
     def create_session(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from . import liveness
-from .contract.clock import Clock, SystemClock
+from .contract.clock import CheckedClock, Clock, SystemClock
 from .contract.leases import LeaseOwnerIdentity
 from .machine.moment import Moment
 
@@ -16,13 +16,13 @@ def fresh_id() -> str:
 
 
 class Surroundings:
-    """Makes the `Moment` of each call. `clock` defaults to the machine's clocks."""
+    """Makes the `Moment` of each call. `clock` defaults to the machine's; one that is none is `InvalidArgument`."""
 
-    __slots__ = ("_boot_ms", "clock")
+    __slots__ = ("clock", "given")
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self.clock: Clock = SystemClock() if clock is None else clock
-        self._boot_ms = getattr(self.clock, "boot_ms", None)
+        self.given: Clock = SystemClock() if clock is None else clock
+        self.clock: SystemClock | CheckedClock = SystemClock() if clock is None else CheckedClock(clock)
 
     def moment(self) -> Moment:
         """Now. A verdict of death is reached once a moment and holder, however many entries the holder has."""
@@ -34,5 +34,4 @@ class Surroundings:
                 verdict = verdicts[holder] = holder.is_definitely_dead_for_claimant(claimant)
             return verdict
 
-        boot_ms = None if self._boot_ms is None else self._boot_ms()
-        return Moment(self.clock.now_ms(), liveness.boot_id(), boot_ms, fresh_id, is_dead)
+        return Moment(self.clock.now_ms(), liveness.boot_id(), self.clock.boot_ms(), fresh_id, is_dead)

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 import os
 import time
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from localstore import (
     StoreClosed,
     StoreError,
 )
-from localstore.testing import ManualClock, append_commit, next_input, node, owner
+from localstore.testing import PNG, ManualClock, SteppedClock, append_commit, next_input, node, owner, wake
 from localstore.testing.cases.sessions import ODD_IDS
 
 
@@ -215,3 +216,58 @@ class TestReading:
             assert session.list_pending_turn_inputs("nobody") == ()
             assert session.get_session_execution_lease("s") is not None
         assert contents(tmp_path) == before
+
+
+class TestAClock:
+    """What is given as a clock, and what it tells: a fraction that got written would be no record any more."""
+
+    @pytest.mark.parametrize("clock", [5, "now", object(), time.time], ids=["int", "str", "object", "function"])
+    def test_has_now_ms(self, tmp_path: Path, clock: Any):
+        with pytest.raises(InvalidArgument):
+            InMemoryStore(clock)
+        with pytest.raises(InvalidArgument):
+            LocalStore(tmp_path / "root", clock=clock)
+        assert not (tmp_path / "root").exists()
+
+    @pytest.mark.parametrize("in_memory", [False, True])
+    @pytest.mark.parametrize(
+        "told", [1.5, None, "5", True, -1, 2**53, math.nan], ids=["1.5", "None", "str", "True", "-1", "2^53", "nan"]
+    )
+    def test_that_tells_no_time_is_refused_with_nothing_written(self, tmp_path: Path, told: Any, in_memory: bool):
+        clock = ManualClock()
+        right = clock.now_ms()
+        with InMemoryStore(clock) if in_memory else LocalStore(tmp_path, clock=clock) as store:
+            session = store.create_session("s")
+            batch = session.enqueue_queued_work(wake(session_id="s"))
+            calls: list[Callable[[], object]] = [
+                lambda: session.enqueue_queued_work(wake(session_id="s")),
+                lambda: session.enqueue_pending_turn_input(next_input("hello", session_id="s")),
+                lambda: session.try_claim_session_execution_lease("s", owner(), 1000),
+                lambda: store.create_session("t"),
+                lambda: store.attachments.put(b"data", PNG),
+            ]
+            clock.set(told)
+            for call in calls:
+                with pytest.raises(InvalidArgument):
+                    call()
+            clock.set(right)
+            session.vacuum()
+            assert session.list_queued_work("s") == (batch,)
+            assert session.list_pending_turn_inputs("s") == ()
+            assert session.get_session_execution_lease("s") is None
+            assert store.open_session("t") is None
+
+    def test_of_a_boot_is_held_to_it_too(self):
+        clock = SteppedClock(boot_ms=1.5)  # type: ignore[arg-type]
+        with InMemoryStore(clock) as store, pytest.raises(InvalidArgument):
+            store.create_session("s")
+
+    def test_past_the_year_9999_makes_no_session(self):
+        clock = ManualClock(253_402_300_800_000)
+        with InMemoryStore(clock) as store:
+            with pytest.raises(InvalidArgument):
+                store.create_session("s")
+            clock.advance(-1)
+            meta = store.create_session("s").load_session_meta()
+            assert meta is not None
+            assert meta.created_at == "9999-12-31T23:59:59.999Z"

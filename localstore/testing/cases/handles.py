@@ -22,7 +22,7 @@ from ... import (
     SuffixAnchorNotFound,
 )
 from ..backends import Capability
-from ..builders import OTHER, SESSION, append_commit, chain, next_input, node, owner, wake
+from ..builders import OTHER, PNG, SESSION, append_commit, chain, next_input, node, owner, wake
 from .calls import CALLS, fence_of, input_claim_of, work_claim_of
 from .world import HOUR, MINUTE, WORKER, Conformance, World
 
@@ -80,7 +80,9 @@ class TestClosing(Conformance):
             CALLS[call](world.session, SESSION)
 
     def test_closes_the_store(self, world: World) -> None:
-        """A closed store does nothing any more."""
+        """A closed store does nothing any more, nor do its attachments that were got hold of before."""
+        attachments = world.store.attachments
+        ref = attachments.put(b"data", PNG)
         world.store.close()
         calls: list[Callable[[], object]] = [
             lambda: world.store.create_session("new"),
@@ -88,6 +90,8 @@ class TestClosing(Conformance):
             lambda: world.store.delete_session(SESSION),
             world.store.list_sessions,
             lambda: world.store.sweep_attachments(0),
+            lambda: attachments.put(b"data", PNG),
+            lambda: attachments.get(ref.id),
         ]
         for call in calls:
             with pytest.raises(StoreClosed):
