@@ -14,8 +14,10 @@ How it is kept:
 - **A node is a checkpoint, the writes of a task, or a message.** A checkpoint's node comes after that of its parent
   checkpoint, a task's writes after the checkpoint that the task started from, a subgraph's first checkpoint after the
   one that it was called from. So time travel makes branches, and `localstore tree` shows them. The first node that has
-  a new message carries it as `role` and `content` for people and for `localstore ls`, `show` and `search`; only where
-  one node would have several, they come before it in nodes of their own.
+  a new message carries it as `role`, `content`, `tool_calls` and `tool_call_id`, for people and for `localstore ls`,
+  `show` and `search`; only where one node would have several, they come before it in nodes of their own. Where tasks
+  were so fast that their writes came before the checkpoint that they are to, the writes may lie aside, and the messages
+  in them are said anew: the way to the head has every message once, in order.
 - **A turn is one call of the saver**: each `put` and `put_writes` is one commit, there or not there.
 - **The head is the root graph's current checkpoint**, with the writes to it. `get_tuple` without a checkpoint id gives
   the head's checkpoint, so that a rewind with `localstore` is one for the graph too; as long as nobody moves the head

@@ -1,4 +1,5 @@
-"""Messages of other shapes as messages of parts: the items of OpenAI's Responses API, and the parts of Gemini's.
+"""Messages of other shapes as messages of parts: the items of OpenAI's Responses API, the parts of Gemini's, and the
+calls of LangChain's, which become those of OpenAI's chat API.
 
 Parts are `text`, `thinking`, `tool_use` (`id`, `name`, `input`), `tool_result` (`tool_use_id`, `content`), `image_url`,
 and others by their type alone.
@@ -25,6 +26,9 @@ def in_parts(message: JsonObject) -> JsonObject:
         return {"role": message.get("role"), "content": list(_of_item(kind, message))}
     if kind == "reasoning":
         return {"role": message.get("role"), "content": list(_thoughts(message)) or [{"type": kind}]}
+    calls = message.get("tool_calls")
+    if isinstance(calls, list) and any(_is_langchain(call) for call in calls):
+        return {**message, "tool_calls": [_of_langchain(call) if _is_langchain(call) else call for call in calls]}
     parts = message.get("parts")
     if isinstance(parts, list) and any(_is_gemini(part) for part in parts):
         return {**message, "parts": [_of_gemini(part) if _is_gemini(part) else part for part in parts]}
@@ -48,6 +52,15 @@ def _thoughts(item: JsonObject) -> Iterator[JsonObject]:
         for part in parts if isinstance(parts, list) else ():
             if isinstance(part, dict) and isinstance(part.get("text"), str):
                 yield {"type": "thinking", "thinking": part["text"]}
+
+
+def _is_langchain(call: Any) -> bool:
+    return isinstance(call, dict) and "function" not in call and "args" in call
+
+
+def _of_langchain(call: JsonObject) -> JsonObject:
+    function = {"name": call.get("name"), "arguments": call["args"]}
+    return {"id": call.get("id"), "type": "function", "function": function}
 
 
 def _is_gemini(part: Any) -> bool:

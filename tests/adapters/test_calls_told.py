@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ pytest.importorskip("claude_agent_sdk", reason="it needs the extra claude-agent-
 
 from google.adk.events.event import Event  # after the check
 from google.genai import types
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langgraph.graph import END, START, MessagesState, StateGraph
 
 from localstore.adapters import adk, claude_agent_sdk
 from localstore.adapters.adk import LocalStoreSessionService
 from localstore.adapters.claude_agent_sdk import LocalStoreSessionStore
+from localstore.adapters.langgraph import AsyncLocalStoreSaver
 from localstore.adapters.openai_agents import LocalStoreSession
 from localstore.cli import ExitCode, main
 
@@ -91,12 +95,32 @@ async def say_claude(root: Path) -> str:
     return claude_agent_sdk.session_id_of(**key)
 
 
+async def say_langgraph(root: Path) -> str:
+    calls: Any = [{"name": "look", "args": {"town": town}, "id": call} for call, town in ASKED.items()]
+    thought: Any = [{"type": "thinking", "thinking": THOUGHT, "signature": "s"}]
+    spoken = {
+        "asks": [AIMessage(thought, tool_calls=calls)],
+        "looks": [ToolMessage(found, tool_call_id=call) for call, found in FOUND.items()],
+        "answers": [AIMessage(ANSWER)],
+    }
+    builder = StateGraph(MessagesState)
+    for name, said in spoken.items():
+        builder.add_node(name, lambda state, said=said: {"messages": said})
+    for before, after in pairwise((START, *spoken, END)):
+        builder.add_edge(before, after)
+    async with AsyncLocalStoreSaver.from_path(root) as saver:
+        graph: Any = builder.compile(checkpointer=saver)
+        where: Any = {"configurable": {"thread_id": "talk"}}
+        await graph.ainvoke({"messages": [HumanMessage(QUESTION)]}, where, durability="sync")
+    return "talk"
+
+
 def called(call: str) -> dict[str, Any]:
     function = {"name": "look", "arguments": f'{{"town":"{ASKED[call]}"}}'}
     return {"id": call, "type": "function", "function": function}
 
 
-@pytest.mark.parametrize("say", [say_openai, say_adk, say_claude])
+@pytest.mark.parametrize("say", [say_openai, say_adk, say_claude, say_langgraph])
 def test_calls_and_results_are_told_alike(
     say: Callable[[Path], Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,12 +1,12 @@
 """What in a tree is a message of a conversation: who says what.
 
 Recognised are LangChain's message classes, the `role` and `content` of chat APIs, LangChain's `type` and `content`, and
-pairs such as `["user", "Hello"]`. A message without any content, say one that only calls tools, is none here.
+pairs such as `["user", "Hello"]`. A message that has no content and calls no tools is none here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import orjson
@@ -38,14 +38,35 @@ _MODULE = "langchain_core.messages"
 
 
 class Said(NamedTuple):
-    """A message: `role` is "user", "assistant", "system", "developer" or "tool", `content` is text or parts."""
+    """A message: `role` is "user", "assistant", "system", "developer" or "tool", `content` is text or parts.
+
+    `tool_calls` are LangChain's (`name`, `args`, `id`) or those of chat APIs; `tool_call_id` is of the one answered.
+    """
 
     role: str
     content: str | list[Any]
+    tool_calls: list[Any] | None = None
+    tool_call_id: str | None = None
 
-    def key(self) -> tuple[str, bytes]:
+    def key(self) -> bytes:
         """What two messages with the same words have in common."""
-        return self.role, orjson.dumps(self.content)
+        return orjson.dumps([*self])
+
+    def fields(self, spell: Callable[[Tree], Tree]) -> dict[str, Any]:
+        """What a node's payload says of it, in the order in which its parts are counted."""
+        told: dict[str, Any] = {"role": self.role, "content": spell(self.content)}
+        if self.tool_calls:
+            told["tool_calls"] = spell(self.tool_calls)
+        if self.tool_call_id:
+            told["tool_call_id"] = self.tool_call_id
+        return told
+
+
+def told_in(payload: dict[str, Any]) -> Said | None:
+    """The message that a node's payload says."""
+    if not isinstance(payload.get("role"), str) or "content" not in payload:
+        return None
+    return Said(payload["role"], payload["content"], payload.get("tool_calls"), payload.get("tool_call_id"))
 
 
 def messages_in(tree: Tree) -> Iterator[tuple[Said, Tree]]:
@@ -75,7 +96,7 @@ def has_id(message: Tree) -> bool:
 def _message(tree: Tree) -> Said | None:
     if isinstance(tree, list):
         if len(tree) == 2 and tree[0] in _PAIRS and isinstance(tree[1], str):
-            return _said(_ROLES[tree[0]], tree[1])
+            return _said(_ROLES[tree[0]], {"content": tree[1]})
         return None
     if not isinstance(tree, dict):
         return None
@@ -83,10 +104,10 @@ def _message(tree: Tree) -> Said | None:
         return _of_class(tree["$x"])
     role = tree.get("role")
     if isinstance(role, str) and role in _ROLES:
-        return _said(_ROLES[role], tree.get("content"))
+        return _said(_ROLES[role], tree)
     kind = tree.get("type")
     if isinstance(kind, str) and kind in _TYPES:
-        return _said(_TYPES[kind], tree.get("content"))
+        return _said(_TYPES[kind], tree)
     return None
 
 
@@ -99,10 +120,14 @@ def _of_class(extension: list[Any]) -> Said | None:
         return None
     kind = fields.get("type")
     role = fields.get("role") if kind == "chat" else _TYPES.get(kind) if isinstance(kind, str) else None
-    return _said(role, fields.get("content")) if isinstance(role, str) and role else None
+    return _said(role, fields) if isinstance(role, str) and role else None
 
 
-def _said(role: str, content: object) -> Said | None:
-    if isinstance(content, str):
-        return Said(role, content) if content else None
-    return Said(role, content) if isinstance(content, list) and content else None
+def _said(role: str, fields: dict[str, Any]) -> Said | None:
+    content, calls, answered = (fields.get(name) for name in ("content", "tool_calls", "tool_call_id"))
+    if not isinstance(content, (str, list)):
+        content = ""
+    is_in_parts = any(isinstance(part, dict) and part.get("type") == "tool_use" for part in content)
+    if not isinstance(calls, list) or not calls or is_in_parts:
+        calls = None
+    return Said(role, content, calls, answered if isinstance(answered, str) else None) if content or calls else None

@@ -37,13 +37,17 @@ class NewMessages:
     """The messages in what is about to be said: those that are near by already, and those that nodes must be made for.
 
     Only the root namespace has nodes for messages: what a subgraph says comes to its parent when it is done.
+    Those `aside` were said where the conversation's way does not lead.
     """
 
-    def __init__(self, draft: Draft, near: list[tuple[int, messages.Said]], is_root: bool) -> None:
+    def __init__(
+        self, draft: Draft, near: list[tuple[int, messages.Said]], is_root: bool, aside: Iterable[Tree] = ()
+    ) -> None:
         self._draft = draft
         self._near = near
+        self._aside = {_digest(tree) for tree in aside}
         self._is_wanted = is_root and draft.codec.is_readable()
-        self._made: Counter[tuple[str, bytes]] = Counter()
+        self._made: Counter[bytes] = Counter()
         self.adopted: list[int] = []
         self.fresh: list[messages.Said] = []
 
@@ -59,7 +63,7 @@ class NewMessages:
         vocabulary, fresh = self._draft.vocabulary, self._draft.fresh
         gone = Counter(_digest(tree) for _, tree in _messages(trees.gone))
         kept: Container[bytes] | None = None
-        near: dict[tuple[str, bytes], list[int]] = {}
+        near: dict[bytes, list[int]] = {}
         for number, said in self._near:
             near.setdefault(said.key(), []).append(number)
         made = self._made.copy()
@@ -73,7 +77,8 @@ class NewMessages:
             elif made[key] > 0:
                 made[key] -= 1
             else:
-                if digest in vocabulary.messages and (position < len(found) or messages.has_id(tree)):
+                is_known = digest in vocabulary.messages and digest not in self._aside
+                if is_known and (position < len(found) or messages.has_id(tree)):
                     kept = {_digest(each) for _, each in _messages(trees.kept())} if kept is None else kept
                     if digest not in kept:
                         continue
@@ -85,7 +90,7 @@ class NewMessages:
         """Add a node for each message but the last one; returns the id of the last node."""
         for said in self.fresh[:-1]:
             speaker = self._draft.speaker()
-            payload = {"kind": MESSAGE, "role": said.role, "content": speaker.spell(said.content)}
+            payload = {"kind": MESSAGE, **said.fields(speaker.spell)}
             speaker.check(payload)
             parent = self._draft.add(parent, timestamp, payload).node_id
         return parent
@@ -94,5 +99,4 @@ class NewMessages:
         """What the last message adds to the payload of its node."""
         if not self.fresh:
             return {}
-        said = self.fresh[-1]
-        return {"role": said.role, "content": speaker.spell(said.content)}
+        return self.fresh[-1].fields(speaker.spell)

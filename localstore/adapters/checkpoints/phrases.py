@@ -27,7 +27,7 @@ Said: TypeAlias = Any
 
 LONG_TEXT: Final = 64
 LONG_JSON: Final = 96
-SECTIONS: Final = ("content", "state", "metadata", "values", "writes")
+SECTIONS: Final = ("content", "tool_calls", "state", "metadata", "values", "writes")
 
 _NESTED: Final = (list, dict)
 _MAX_LEAVES: Final = 200

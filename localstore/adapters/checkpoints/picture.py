@@ -11,6 +11,8 @@ Nodes are named by numbers in the order of their commits. These kinds are ours:
   the framework's.
 - `langgraph.message` is a message that has no place in the node that came with it.
 
+Each may carry one message: `role`, `content`, `tool_calls` and `tool_call_id`.
+
 A checkpoint's base and parent are the checkpoint whose line of nodes it continues, unless `base` or `parent` says
 otherwise; writes are to the checkpoint whose line they continue, unless `for` (namespace and id) says otherwise.
 """
@@ -80,9 +82,9 @@ NOTHING: Final = State({}, {}, {})
 
 @dataclass(slots=True)
 class CheckpointNode:
-    """A checkpoint; `line` are the numbers of its own node and of the writes to it, in order.
+    """A checkpoint; `line` are the numbers of its own node and of the writes to it that lie on one way, in order.
 
-    A task may be faster than the checkpoint that it started from: then writes stand before the node.
+    A task may be faster than the checkpoint that it started from: then writes stand before the node, or aside.
     """
 
     number: int
@@ -157,8 +159,9 @@ class Picture:
         self.nodes[number] = record
         self.last = max(self.last, number)
         self.size += 512 + len(encoded(record, "payload"))
-        if isinstance(payload.get("role"), str) and "content" in payload:
-            self._said[number] = messages.Said(payload["role"], payload["content"])
+        told = messages.told_in(payload)
+        if told is not None:
+            self._said[number] = told
         parent = number_of(record.parent_node_id)
         try:
             if kind == CHECKPOINT:
@@ -180,9 +183,8 @@ class Picture:
         follows = before is not None and before.key[0] == key[0]
         parent_id = payload["parent"] if "parent" in payload else before.key[1] if before and follows else None
         depth = self._by_number[base].depth + 1 if base in self._by_number else 0
-        early = self.writes.get(key)
-        line = [number] if early is None else [*dict.fromkeys(write.node for write in early.values()), number]
-        node = CheckpointNode(number, key, parent_id, base, depth, timestamp, line)
+        early, _ = self.early_writes(key, parent)
+        node = CheckpointNode(number, key, parent_id, base, depth, timestamp, [*early, number])
         self._by_number[number] = node
         self.checkpoints.setdefault(key[0], {})[key[1]] = node
         self._owners[number] = key
@@ -231,6 +233,19 @@ class Picture:
         """The checkpoint that a node is, or is for, whether or not that is there."""
         return self._owners.get(number)
 
+    def early_writes(self, key: Key, last: int | None) -> tuple[list[int], int | None]:
+        """The writes to a checkpoint that lie on the way to the node `last`, in order, and the node that they follow.
+
+        Messages that came with them are on that way too.
+        """
+        own = self.nodes_of_writes(key)
+        found: list[int] = []
+        while own and last is not None and (last in own or last in self._alone):
+            if last in own:
+                found.append(last)
+            last = number_of(self.nodes[last].parent_node_id)
+        return found[::-1], last
+
     def messages_in_line(self, node: CheckpointNode) -> list[tuple[int, messages.Said]]:
         """The messages that came to a checkpoint and are in no list of it yet, with their nodes: input and writes."""
         said = self.nodes[node.number].payload.get("values", {}).values()
@@ -239,7 +254,21 @@ class Picture:
 
     def messages_of_writes(self, key: Key) -> list[tuple[int, messages.Said]]:
         """The messages in the writes to a checkpoint that may not be there yet."""
-        return self._messages_of(write.node for write in self.writes.get(key, {}).values())
+        return self._messages_of(self.nodes_of_writes(key))
+
+    def nodes_of_writes(self, key: Key) -> list[int]:
+        """The nodes of the writes to a checkpoint that may not be there yet, in order."""
+        return list(dict.fromkeys(write.node for write in self.writes.get(key, {}).values()))
+
+    def messages_aside(self, node: CheckpointNode) -> Iterator[Tree]:
+        """The trees of the messages in those writes to a checkpoint that do not lie in its line."""
+        for number in self.nodes_of_writes(node.key):
+            if number not in node.line:
+                yield from self.messages_of(number)
+
+    def has_messages(self, numbers: Iterable[int]) -> bool:
+        """Whether a message is in one of these nodes, or came with it."""
+        return any(True for _ in self._messages_of(numbers))
 
     def messages_of_children(self, node: CheckpointNode) -> list[tuple[int, messages.Said]]:
         """The messages that came with the checkpoints after this one."""

@@ -26,7 +26,6 @@ from .picture import (
     Picture,
     State,
     default_index,
-    number_of,
 )
 
 
@@ -78,11 +77,13 @@ def draft_checkpoint(draft: Draft, dumped: DumpedCheckpoint) -> State | None:
     parent = None if dumped.parent_id is None else picture.checkpoint((dumped.key[0], dumped.parent_id))
     base = parent or picture.latest(dumped.key[0])
     changes = _Changes(draft, NOTHING if base is None else picture.state_of(base), dumped)
-    near = picture.messages_of_writes(dumped.key) + ([] if parent is None else picture.messages_in_line(parent))
-    found = NewMessages(draft, near, dumped.key[0] == "")
-    for channel in changes.channels:
-        found.take(changes.trees(channel))
-    above = _place_under(picture, dumped, parent, found.adopted)
+    early = _early_end(picture, dumped.key, parent)
+    found = _newcomers(draft, dumped.key, parent, early, changes)
+    if early is not None and found.fresh:
+        # What is said here was said before what these writes say.
+        early = None
+        found = _newcomers(draft, dumped.key, parent, None, changes)
+    above = early or _place_under(picture, dumped, parent, found.adopted)
     anchor = found.add_all_but_last(None if above is None else str(above), dumped.timestamp or draft.now)
     speaker = draft.speaker()
     payload: dict[str, Any] = {"kind": CHECKPOINT, **found.last(speaker), "id": dumped.key[1]}
@@ -98,6 +99,19 @@ def draft_checkpoint(draft: Draft, dumped: DumpedCheckpoint) -> State | None:
     speaker.check(payload)
     draft.add(anchor, dumped.timestamp or draft.now, payload)
     return State(dumped.state, dumped.metadata, values)
+
+
+def _newcomers(
+    draft: Draft, key: Key, parent: CheckpointNode | None, early: int | None, changes: _Changes
+) -> NewMessages:
+    picture = draft.picture
+    near = [] if parent is None else picture.messages_in_line(parent)
+    if early is not None:
+        near = picture.messages_of_writes(key) + near
+    found = NewMessages(draft, near, key[0] == "", () if parent is None else picture.messages_aside(parent))
+    for channel in changes.channels:
+        found.take(changes.trees(channel))
+    return found
 
 
 def draft_writes(
@@ -119,7 +133,7 @@ def draft_writes(
     found = NewMessages(draft, near, key[0] == "")
     for write in fresh:
         found.take(Trees([draft.codec.tree(write.value)]))
-    after = picture.leaf if target is None and not key[0] else None if target is None else target.line[-1]
+    after = _behind_others(picture, key) if target is None else target.line[-1]
     anchor = found.add_all_but_last(None if after is None else str(after), draft.now)
     speaker = draft.speaker()
     payload: dict[str, Any] = {"kind": WRITES, **found.last(speaker)}
@@ -152,18 +166,34 @@ def _is_same(draft: Draft, stored: CheckpointNode, dumped: DumpedCheckpoint) -> 
     return list(state.values) == list(dumped.values) and not _Changes(draft, state, dumped).channels
 
 
+def _early_end(picture: Picture, key: Key, parent: CheckpointNode | None) -> int | None:
+    """The last of the writes that were faster than the checkpoint that they are to, where its node can follow them.
+
+    It cannot where they turn off before a message that the checkpoint has: then the messages in them are said anew.
+    """
+    early = picture.nodes_of_writes(key)
+    if not early or parent is None:
+        return None
+    _, before = picture.early_writes(key, early[-1])
+    if before not in parent.line or picture.has_messages(parent.line[parent.line.index(before) + 1 :]):
+        return None
+    return early[-1]
+
+
+def _behind_others(picture: Picture, key: Key) -> int | None:
+    """The node that writes to a checkpoint which is not there yet follow: other writes to it, or the head."""
+    early = picture.nodes_of_writes(key)
+    return early[-1] if early else None if key[0] else picture.leaf
+
+
 def _place_under(
     picture: Picture, dumped: DumpedCheckpoint, parent: CheckpointNode | None, adopted: Iterable[int]
 ) -> int | None:
     """The node that a checkpoint's node follows: in its parent's line, where the last message that it has was said.
 
-    One that was overtaken by writes to it follows these, and the first checkpoint of a subgraph the one that the
-    subgraph was started from.
+    The first checkpoint of a subgraph follows the one that the subgraph was started from.
     """
     if parent is not None:
-        early = [write.node for write in picture.writes.get(dumped.key, {}).values()]
-        if early and number_of(picture.nodes[early[-1]].parent_node_id) in parent.line:
-            return early[-1]
         places = [parent.line.index(number) for number in (parent.number, *adopted) if number in parent.line]
         return parent.line[max(places)]
     parents = dumped.metadata.get("parents")
