@@ -161,15 +161,24 @@ class TestTheTestOfBytes:
             document = orjson.dumps({"content": string})
             assert needles.test_for(pattern, regex=True, ignore_case=True)(document)
 
-    def test_says_no_of_others(self):
-        for text, regex in (
-            ("needle", False),
-            ("NEEDLE", False),
-            (r"ne+dle\.x", True),
-            ("日本", False),
-            ("приВЕТ", False),
-        ):
-            assert not needles.test_for(text, regex=regex, ignore_case=True)(b'{"content":"hay \xd0\xbc"}')
+    @pytest.mark.parametrize(
+        "text, regex, content",
+        [
+            ("needle", False, "hay м"),
+            ("NEEDLE", False, "hay м"),
+            (r"ne+dle\.x", True, "hay м"),
+            ("日本", False, "hay м"),
+            ("приВЕТ", False, "hay м"),
+            ("ne*dle", False, "needle"),
+            ("needle", True, "needl"),
+            (r"needle\d", True, "needl 1"),
+            ("ne+dle", True, "need"),
+        ],
+    )
+    @pytest.mark.parametrize("ignore_case", [True, False])
+    def test_says_no_of_others(self, text, regex, content, ignore_case):
+        document = orjson.dumps({"content": content})
+        assert not needles.test_for(text, regex=regex, ignore_case=ignore_case)(document)
 
 
 class TestHits:
@@ -186,6 +195,24 @@ class TestHits:
         commit(session, node("n", payload={"kind": "event", "message": {"role": "user", "content": parts}}))
         assert [found(store, word) for word in ("tool_use", "user", "event", "content")] == [[], [], [], []]
         assert found(store, "shape") == found(store, "hello") == [("s", "n")]
+
+    def test_are_of_what_is_called_like_a_form_and_is_none(self, store):
+        session = store.create_session("s")
+        held = {"content": "hello", "message": {"kind": "inner"}}
+        commit(session, node("n", payload={"kind": "event", "message": held, "data": {"type": "shape", "event": 1}}))
+        assert found(store, "shape") == found(store, "inner") == [("s", "n")]
+
+    def test_are_of_strings_alone(self, store):
+        commit(store.create_session("s"), node("n", payload={"a": [1, 2.5, True, None], "b": None, "c": "needle 7"}))
+        assert found(store, "7") == [("s", "n")]
+        assert found(store, "2.5") == found(store, "true") == found(store, "null") == []
+
+    def test_by_a_time_with_an_offset(self, store):
+        session = store.create_session("s")
+        commit(session, node("n", payload={"text": "x"}, timestamp="2026-01-02T01:00:00+02:00"))
+        at_ms = 1_767_308_400_000
+        assert found(store, "x", since_ms=at_ms, until_ms=at_ms) == [("s", "n")]
+        assert found(store, "x", since_ms=at_ms + 1) == found(store, "x", until_ms=at_ms - 1) == []
 
     def test_by_time_and_session_and_at_most_so_many(self, store):
         for name in ("a", "b"):

@@ -14,14 +14,20 @@ from localstore import (
     AsyncLocalStore,
     AttachmentCreateMeta,
     BackendError,
+    CancelByInputId,
     FullGraph,
     HydratedSessionCheckpoint,
+    InputNotFound,
     InvalidArgument,
     LocalStore,
+    NextTurn,
+    PendingTurnInputDraft,
     RedactedKind,
     SessionExecutionLeaseHeld,
     SessionNotFound,
     SpareReason,
+    SuffixOutcomes,
+    TurnInput,
 )
 from localstore.disk import fold as folding
 from localstore.disk import housekeeping
@@ -32,7 +38,7 @@ from localstore.testing.builders import append_commit
 from tests.cli.sample import dead_owner
 from tests.folders import tree
 from tests.history.living import HOUR, Living, nodes
-from tests.redaction.secretive import SECRET, everything, fill, holding, summary
+from tests.redaction.secretive import BINARY, SECRET, everything, fill, holding, summary
 
 PLAIN = "sk-live-4711"
 CHILD = "child"
@@ -270,6 +276,21 @@ class TestWhatFollows:
         claim = live.session.claim_next_turn_inputs(SESSION, lease.fence(), lease.owner, HOUR, 9)
         assert claim is not None
         assert [item.input_id for item in claim.inputs] == ["one", "two", "fou", "fiv"]
+        live.session.abandon_turn_input_claim(claim)
+        suffix = live.session.cancel_pending_turn_input_suffix(SESSION, CancelByInputId("two"))
+        assert isinstance(suffix, SuffixOutcomes)
+        cancelled = ["two", "thr", "fou", "fiv"]
+        told = [outcome.input.input_id for outcome in suffix.outcomes if not isinstance(outcome, InputNotFound)]
+        assert told == cancelled
+
+    def test_waiting_input_with_an_image_that_changes_gets_a_new_number(self, live: Living) -> None:
+        for name, image in (("one", b"plain"), ("two", BINARY + SECRET.encode()), ("three", b"plain")):
+            given = TurnInput.text(name).with_image_ref("i", image)
+            draft = PendingTurnInputDraft(SESSION, NextTurn(), given, input_id=name)
+            live.session.enqueue_pending_turn_input(draft)
+        live.store.redact(SECRET, apply=True)
+        waiting = live.session.list_pending_turn_inputs(SESSION)
+        assert [(item.input_id, item.enqueue_seq) for item in waiting] == [("one", 1), ("two", 4), ("three", 5)]
 
     def test_a_held_session_is_spared(self, live: Living) -> None:
         fill(live)

@@ -100,3 +100,14 @@ def test_matches_of_no_length_are_passed_over() -> None:
     redactor = Redactor(r"\b|secret", "X", regex=True)
     assert redactor.text("a secret, secret") == ("a X, X", 2)
     assert redactor.octets(b"\0 secret") == (b"\0 ******", 1)
+
+
+def test_json_in_which_nothing_matches_stays_byte_for_byte():
+    """Even where its bytes cannot tell that, and are not as the store writes them."""
+    written = b'{ "a" : "needless" , "n\\u0065" : [1.50] }'
+    assert Redactor("need(ful|y)", "x", regex=True).json(written) == (written, 0)
+
+
+def test_a_match_of_no_length_is_none():
+    """A pattern may match nothing at some places of a text, which is not counted there either."""
+    assert Redactor("a*(?=b)", "x", regex=True).count_in(b"b ab") == 1

@@ -98,6 +98,7 @@ class TestReopening(Conformance):
 
     def test_keeps_several_roots(self, world: World) -> None:
         """Nodes without a parent are kept beside each other, and no id but those that were named dangles."""
+        world.append(node("first"))
         world.append(node("a"), node("b"), node("c", "elsewhere"))
         same_after_reopening(world)
         world.session.tombstone_nodes(("b",))
