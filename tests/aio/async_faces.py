@@ -71,13 +71,19 @@ class Gate:
 
     def __init__(self) -> None:
         self._permits = threading.Semaphore(0)
+        self._arrivals = threading.Semaphore(0)
 
     def __iter__(self) -> Iterator[str]:
+        self._arrivals.release()
         assert self._permits.acquire(timeout=PATIENCE)
         return iter(())
 
     def let_one_go(self) -> None:
         self._permits.release()
+
+    async def arrival(self) -> None:
+        """Wait until one thread more reads the ids."""
+        assert await asyncio.to_thread(self._arrivals.acquire, timeout=PATIENCE)
 
 
 others: set[threading.Thread] = set()

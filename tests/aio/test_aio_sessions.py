@@ -70,12 +70,16 @@ class TestSessions:
                 long: list[asyncio.Task[Any]] = []
                 for session in sessions:
                     long += await started(*(holding(session, gate) for _ in range(25)))
+                for _ in sessions:
+                    await gate.arrival()
                 late_tasks = await started(*(late.load_session_head() for _ in range(10)))
                 for task in late_tasks:
                     # Whichever call ends now, the thread that did it looks for the lane that waits longest.
                     gate.let_one_go()
                     async with asyncio.timeout(PATIENCE):
                         await task
+                    # That thread has put the late lane back once it is in another long call.
+                    await gate.arrival()
                 assert sum(task.done() for task in long) <= len(late_tasks)
                 for _ in range(len(long) - len(late_tasks)):
                     gate.let_one_go()
