@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from .contract.leases import LeaseOwnerIdentity
 from .contract.sessions import SessionSummary
 from .contract.trash import SpareReason
 from .machine.decision import View
@@ -60,10 +61,11 @@ def choose(
 
 
 def uses() -> View[SpareReason | None]:
-    """Why the session is in use, or `None` where it is not."""
+    """Why the session is in use, or `None` where it is not. Who is proved to be dead does not hold it."""
 
     def view(state: SessionState, archive: Archive, moment: Moment) -> SpareReason | None:
-        if live_lease(state, moment) is not None:
+        lease = live_lease(state, moment)
+        if lease is not None and not moment.is_dead(lease.owner, LeaseOwnerIdentity.local_process("localstore", "1")):
             return SpareReason.LEASE
         if state.inputs or state.damaged_inputs is not None:
             return SpareReason.INPUT

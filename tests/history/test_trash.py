@@ -29,7 +29,7 @@ from localstore.disk.system import system
 from localstore.store import TRASH_GRACE_MS, Store
 from localstore.testing import OTHER, SESSION, ManualClock, chain, next_input, node, owner, wake
 from tests.history.faults import FailsAt
-from tests.history.living import DAY, HOUR, Living, leaf, nodes, path, revision
+from tests.history.living import DAY, HOUR, Living, identity_of_a_dead_process, leaf, nodes, path, revision
 
 LARGE = HydratedSessionCheckpoint(tool_state={"k": "v"}, execution_state=b"x" * 50_000)
 
@@ -374,6 +374,13 @@ class TestPruning:
             )
         several.clock.advance(HOUR)
         assert ids(several.store.prune(older_than_ms=0).sessions) == ["s0"]
+
+    def test_a_holder_that_is_dead_does_not_hold_it(self, several: Living) -> None:
+        dead = identity_of_a_dead_process()
+        assert several.handle("s0").try_claim_session_execution_lease("s0", dead, HOUR).acquired() is not None
+        report = several.store.prune(older_than_ms=0, apply=True)
+        assert ("s0" in ids(report.sessions), report.spared) == (True, ())
+        assert several.store.open_session("s0") is None
 
     def test_chooses_others_for_those_it_spares(self, several: Living) -> None:
         several.handle("s0").try_claim_session_execution_lease("s0", owner(), HOUR)
