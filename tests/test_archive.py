@@ -200,6 +200,13 @@ class TestConflicts:
         assert other.import_session(archive, on_conflict=OnConflict.RENAME).session_id == f"{SESSION}-2"
         assert mine.load_node("mine") is not None
 
+    def test_another_session_of_the_id_with_as_many_records(self, other, session, archive):
+        mine = other.create_session(SESSION)
+        while len(mine.changes().changes) <= len(session.changes().changes):
+            mine.enqueue_pending_turn_input(next_input("hello"))
+        with pytest.raises(SessionExists):
+            other.import_session(archive)
+
     def test_another_id(self, other, session, archive):
         renamed = other.import_session(archive, session_id="new name")
         read, original = renamed.load_session(FullGraph()), session.load_session(FullGraph())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import orjson
+from collections.abc import Iterator
 
 from . import feed
 from .decision import View
@@ -23,9 +23,14 @@ def has_record(seq: int, mark: str) -> View[bool]:
             return state.seq == 0
         if seq > state.seq:
             return False
-        if any(number == seq and orjson.loads(text)["mark"] == mark for number, text in archive.unfolded()):
-            return True
-        facts = (fact for fact in archive.facts(TraceFact) if isinstance(fact, TraceFact))
-        return any((trace.seq, trace.mark) == (seq, mark) for fact in facts for trace in feed.traces_of(fact))
+        return any((trace.seq, trace.mark) == (seq, mark) for fact in _told(archive) for trace in feed.traces_of(fact))
 
     return view
+
+
+def _told(archive: Archive) -> Iterator[TraceFact]:
+    """The traces of all records, the latest ones first, for which nothing is read."""
+    unfolded = archive.unfolded()
+    if unfolded:
+        yield feed.gathered(unfolded)
+    yield from (fact for fact in archive.facts(TraceFact) if isinstance(fact, TraceFact))

@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 from localstore import RuntimeCommit, RuntimeCommitResult, SessionExecutionLease
-from localstore.machine import commits, leases
+from localstore.machine import commits, feed, leases
 from localstore.machine.apply import apply_record
 from localstore.machine.decision import Decide
 from localstore.machine.events import Committed, Event
@@ -17,6 +17,10 @@ from localstore.testing import SESSION, START_MS, owner
 
 BOOT = "one boot"
 HOUR = 3_600_000
+
+
+def mark_of(seq: int) -> str:
+    return f"mark-{seq}"
 
 
 class PureSession:
@@ -34,8 +38,14 @@ class PureSession:
         decision = decide(self.state, self.recent, self.moment())
         self.events = decision.events
         if decision.events:
-            apply_record(self.state, self.recent, self.state.seq + 1, START_MS, decision.events)
+            seq = self.state.seq + 1
+            apply_record(self.state, self.recent, seq, START_MS, decision.events, mark_of(seq))
         return decision.result
+
+    def fold(self) -> None:
+        """Keep the traces of the records as a fold does."""
+        self.recent.add(feed.gathered(self.recent.records))
+        self.recent.records = []
 
     def lease(self) -> SessionExecutionLease:
         lease: SessionExecutionLease = self.do(leases.try_claim(owner(), HOUR)).lease

@@ -15,19 +15,13 @@ def has_waste(session: PureSession) -> bool:
     return upkeep.has_waste(session.state, session.recent)
 
 
-def fold(session: PureSession) -> None:
-    """Keep the traces of the records as a fold does."""
-    session.recent.add(feed.gathered(session.recent.records))
-    session.recent.records = []
-
-
 def test_a_session_whose_every_fact_counts_has_none():
     session = PureSession()
     assert not has_waste(session)
     session.commit(append_commit(node("a"), checkpoint=HydratedSessionCheckpoint(tool_state=1)))
     session.do(turn_inputs.enqueue(next_input("hello")))
     session.do(attachments.record_intent(intent("a")))
-    fold(session)
+    session.fold()
     assert not has_waste(session)
 
 
@@ -60,8 +54,8 @@ def test_more_traces_than_are_kept_are_some(monkeypatch: pytest.MonkeyPatch):
     session = PureSession()
     for number in range(3):
         session.do(turn_inputs.enqueue(next_input(str(number))))
-    fold(session)
+    session.fold()
     assert not has_waste(session)
     session.do(turn_inputs.enqueue(next_input("one more")))
-    fold(session)
+    session.fold()
     assert has_waste(session)

@@ -20,7 +20,7 @@ from localstore import (
     TextItem,
     TurnInput,
 )
-from localstore.machine import attachments, branches, cancels, feed, leases, queued_work, turn_inputs, upkeep
+from localstore.machine import attachments, branches, cancels, leases, queued_work, turn_inputs, upkeep
 from localstore.machine.matching_ids import ids_left
 from localstore.machine.redactor import Redactor
 from localstore.testing import SESSION, frame, intent, next_input, node, stamped, wake
@@ -99,7 +99,7 @@ def traces(session: PureSession) -> None:
     session.do(leases.try_claim(TOKEN, HOUR))
     assert session.state.lease is not None
     session.do(leases.release(session.state.lease.lease.completion()))
-    session.recent.add(feed.gathered(session.recent.records))
+    session.fold()
 
 
 INPUT = {("input", "tok-input"), ("source key", "tok-key"), ("turn", "tok-turn")}
