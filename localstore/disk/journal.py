@@ -32,7 +32,7 @@ from ..machine.events import Event
 from .files import seal, unseal
 from .lines import BODY_AT, check_line, encode_line, sum_of
 from .linescan import Finding, intact_lines
-from .refusals import WriteFailed
+from .refusals import WriteFailed, is_full
 from .system import system
 
 KIND = "journal"
@@ -287,7 +287,7 @@ class Journal:
     # Writing.
 
     def append(self, line: bytes, *, ahead: bool) -> None:
-        """Write one record's line behind the last; `ahead` makes space for more with it.
+        """Write one record's line behind the last; `ahead` makes space for more with it, where there is room for that.
 
         A failure leaves the journal as it was, or, where that fails too, a torn write that the next reader sees.
         """
@@ -296,7 +296,15 @@ class Journal:
         if self.unended:
             start, data = start - 1, b"\n" + line
         if ahead and start + len(data) > self._allocated:
-            data += bytes(CHUNK)
+            try:
+                self._write(data + bytes(CHUNK), start)
+                return
+            except BackendError as error:
+                if self.torn or not is_full(error):
+                    raise
+        self._write(data, start)
+
+    def _write(self, data: bytes, start: int) -> None:
         try:
             system.pwrite_all(self.fd, data, start)
         except BackendError as error:

@@ -10,10 +10,10 @@ from unittest import mock
 
 import pytest
 
-from localstore import BackendError, LocalStore, SessionStore
+from localstore import BackendError, LocalStore, PendingTurnInput, SessionStore
 from localstore.disk import platforms
 from localstore.disk.check import check_store
-from localstore.testing import said
+from localstore.testing import next_input, said
 from tests.folders import files
 from tests.golden.golden_maker import commit
 
@@ -121,3 +121,26 @@ def test_a_vacuum_makes_room_of_what_is_superseded(tmp_path, disk, session, room
         number < STAYS for number in range(COUNT)
     ]
     commit(session, said("more", None, "goes on"))
+
+
+def test_what_fits_is_written_where_there_is_no_room_ahead(tmp_path, disk, store):
+    session = store.create_session("b")
+    disk.leave(6_000)
+    kept: list[PendingTurnInput] = []
+
+    def fill() -> None:
+        while True:
+            kept.append(session.enqueue_pending_turn_input(next_input(f"text {len(kept)}", session_id="b")))
+
+    with pytest.raises(BackendError, match="free some space"):
+        fill()
+    assert len(kept) > 3
+    assert list(session.list_pending_turn_inputs("b")) == kept
+    disk.leave(1 << 20)
+    kept.append(session.enqueue_pending_turn_input(next_input("goes on", session_id="b")))
+    store.close()
+    with LocalStore(tmp_path / "store") as again:
+        reopened = again.open_session("b")
+        assert reopened is not None
+        assert list(reopened.list_pending_turn_inputs("b")) == kept
+    assert check_store(tmp_path / "store").errors == ()
