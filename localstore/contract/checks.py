@@ -17,7 +17,11 @@ from .errors import InvalidArgument
 MAX_INTEGER = 2**53 - 1
 MAX_SESSION_ID_LENGTH = 1024
 
-_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII)
+_TIMESTAMP = re.compile(
+    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?"
+    r"([Zz]|[+-]([01]\d|2[0-3]):?[0-5]\d)?",
+    re.ASCII,
+)
 
 E = TypeVar("E", bound=Enum)
 

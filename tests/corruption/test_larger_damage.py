@@ -64,6 +64,27 @@ def _node(rng: random.Random, node_id: str, parent: str | None) -> SessionNodeRe
     return node(node_id, parent, payload={"kind": "event", "role": "user", "content": text, "n": rng.random()})
 
 
+@pytest.mark.damaged
+@pytest.mark.parametrize("what", ["missing", "empty", "zeros"])
+def test_a_live_journal_that_is_gone_as_a_whole_takes_nothing_with_it(large, tmp_path, what):
+    root = tmp_path / "store"
+    shutil.copytree(large, root)
+    folder = next((root / "sessions").iterdir())
+    journal = folder / max(name for name in os.listdir(folder) if names.parse_journal(name) is not None)
+    size = journal.stat().st_size
+    journal.unlink()
+    if what != "missing":
+        journal.write_bytes(bytes(size) if what == "zeros" else b"")
+    with _open(root) as store:
+        session = store.open_session(SESSION)
+        assert session is not None
+        read = session.load_session(FullGraph())
+        assert read is not None
+        folds = {each.node_id.partition("-")[0] for each in read.graph.nodes}
+    assert folds == {f"n{fold}" for fold in range(FOLDS)}
+    assert len(read.graph.nodes) == FOLDS * TURNS * 4
+
+
 def test_sampled_damage(large, tmp_path, capsys):
     _campaign(large, tmp_path, random.SystemRandom().randrange(2**32), MUTANTS, capsys)
 

@@ -55,7 +55,10 @@ NO_ID: tuple[Any, ...] = ("", None, 7, b"x", "\ud800", True, ["x"])
 NO_TEXT: tuple[Any, ...] = (None, 7, b"x", "\ud800", True, ["x"])
 NO_INTEGER: tuple[Any, ...] = (-1, 2**53, True, 1.0, math.nan, "1", None, 10**400)
 NO_RECORD: tuple[Any, ...] = (None, "x", 7, {}, object())
-NO_TIME: tuple[Any, ...] = ("yesterday", "2026-01-01", "12:00:00", 7, None, "2026-13", "\ud800")
+NO_TIME: tuple[Any, ...] = (
+    *("yesterday", "2026-01-01", "12:00:00", 7, None, "2026-13", "\ud800"),
+    *("2026-13-01T12:00:00Z", "2026-01-32T12:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T12:00:00+99:00"),
+)
 
 
 def optional(bad: tuple[Any, ...]) -> tuple[Any, ...]:
