@@ -115,8 +115,7 @@ class Store:
 
     def trash(self) -> tuple[TrashedSession, ...]:
         """The deleted sessions that can be restored, the latest deletion first. Changes nothing."""
-        found = self._open().trashed()
-        return tuple(sorted(found, key=lambda item: (-item.deleted_at_ms, item.session_id)))
+        return tuple(_latest_first(self._open().trashed()))
 
     def restore_session(self, session_id: str, *, deleted_at_ms: int | None = None) -> SessionStore:
         """Make a deleted session a session again, all of it as it was, and give a handle on it.
@@ -137,7 +136,7 @@ class Store:
     def purge(
         self, session_id: str | None = None, *, deleted_at_ms: int | None = None, everything: bool = False
     ) -> tuple[TrashedSession, ...]:
-        """Remove deleted sessions from the trash for good; returns those that this call removed.
+        """Remove deleted sessions from the trash for good; returns those that this call removed, as `trash` lists them.
 
         By default these are all past their grace, by the recorded time of deletion. With a `session_id` it is all that
         were deleted under it, or the one of `deleted_at_ms`, and with `everything` the whole trash, whatever their
@@ -155,7 +154,7 @@ class Store:
             found = list(sessions.trashed())
         else:
             found = self._past_grace(sessions)
-        return tuple(item for item in found if sessions.purge(item))
+        return tuple(item for item in _latest_first(found) if sessions.purge(item))
 
     def _past_grace(self, sessions: Sessions) -> list[TrashedSession]:
         until_ms = sessions.surroundings.clock.now_ms() - self._trash_grace_ms
@@ -192,7 +191,7 @@ class Store:
         found, unreadable = sessions.survey()
         choice = choose(found, limits, sessions.surroundings.clock.now_ms(), in_use)
         chosen, spared = choice.chosen, [SparedSession(row.session_id, reason) for row, reason in choice.spared]
-        past_grace = tuple(self._past_grace(sessions))
+        past_grace = tuple(_latest_first(self._past_grace(sessions)))
         if apply:
             past_grace = self.purge()
             chosen = []
@@ -419,3 +418,7 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _latest_first(found: Iterable[TrashedSession]) -> list[TrashedSession]:
+    return sorted(found, key=lambda item: (-item.deleted_at_ms, item.session_id))

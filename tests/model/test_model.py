@@ -23,6 +23,8 @@ from localstore import (
     QueuedWorkBatch,
     QueuedWorkClaim,
     QueuedWorkClaimBoundary,
+    RedactedKind,
+    RedactedPlace,
     RootSession,
     SessionExecutionLease,
     SessionMeta,
@@ -118,6 +120,48 @@ class SameAnswers(Queues):
     )
     def search(self, door, text, role, limit) -> None:
         self.do(lambda side: side.stores[door].search(text, role=role, limit=limit))
+
+    @rule(
+        door=doors,
+        model=st.sampled_from((None, "m")),
+        text=st.sampled_from((None, "on", "N")),
+        limit=st.none() | counts,
+    )
+    def survey(self, door, model, text, limit) -> None:
+        self.do(lambda side: side.stores[door].survey_sessions(model=model, text=text, limit=limit))
+
+    @rule(
+        door=doors,
+        pattern=st.sampled_from(("says 1", "hi", "extra", "x", "t{3}", "[0-9]")),
+        only=st.none() | session_ids,
+        apply=st.booleans(),
+    )
+    def redact(self, door, pattern, only, apply) -> None:
+        """Files that nothing relies on any more are redacted, too; a store in memory has none."""
+        regex = not pattern.isalnum() and " " not in pattern
+
+        def act(side: Side) -> object:
+            ids = None if only is None else [only]
+            told = side.stores[door].redact(pattern, regex=regex, replacement="*", session_ids=ids, apply=apply)
+            sessions = [
+                (
+                    each.session_id,
+                    each.deleted_at_ms,
+                    each.applied,
+                    _recorded(each.places),
+                    sorted(map(repr, each.left)),
+                )
+                for each in told.sessions
+            ]
+            shared = _recorded(told.shared), sorted(map(repr, told.left))
+            return (
+                sorted((each for each in sessions if each[3] or each[4]), key=repr),
+                shared,
+                told.spared,
+                told.unreadable,
+            )
+
+        self.do(act)
 
     # Commits and the graph.
 
@@ -288,6 +332,10 @@ class SameAnswers(Queues):
     def bounded(self) -> None:
         for known in (self.leases, self.claims, self.input_ids, self.batch_ids) if hasattr(self, "pair") else ():
             del known[:-8]
+
+
+def _recorded(places: tuple[RedactedPlace, ...]) -> list[str]:
+    return sorted(repr(each) for each in places if each.kind is not RedactedKind.FILE)
 
 
 CHECKS = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
