@@ -116,6 +116,9 @@ class Picture:
         leaf: the number of the head's node; `None` where there is none, or it is no node of ours.
         foreign: nodes that are not ours.
         last: the highest number of a node.
+        said: the messages that nodes carry, by the numbers of these.
+        alone: the nodes that are nothing but a message.
+        children: the checkpoints that follow a checkpoint's line, by its number.
     """
 
     def __init__(self) -> None:
@@ -129,9 +132,9 @@ class Picture:
         self.size = 0
         self._by_number: dict[int, CheckpointNode] = {}
         self._owners: dict[int, Key] = {}
-        self._children: dict[int, list[int]] = {}
-        self._said: dict[int, messages.Said] = {}
-        self._alone: set[int] = set()
+        self.children: dict[int, list[int]] = {}
+        self.said: dict[int, messages.Said] = {}
+        self.alone: set[int] = set()
         self._recent: OrderedDict[int, State] = OrderedDict()
         self._anchors: dict[int, State] = {}
         self._parts: OrderedDict[int, list[Said]] = OrderedDict()
@@ -161,7 +164,7 @@ class Picture:
         self.size += 512 + len(encoded(record, "payload"))
         told = messages.told_in(payload)
         if told is not None:
-            self._said[number] = told
+            self.said[number] = told
         parent = number_of(record.parent_node_id)
         try:
             if kind == CHECKPOINT:
@@ -169,7 +172,7 @@ class Picture:
             elif kind == WRITES:
                 self._add_writes(number, parent, payload)
             else:
-                self._alone.add(number)
+                self.alone.add(number)
                 if parent in self._owners:
                     self._owners[number] = self._owners[parent]
         except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -189,7 +192,7 @@ class Picture:
         self.checkpoints.setdefault(key[0], {})[key[1]] = node
         self._owners[number] = key
         if before is not None:
-            self._children.setdefault(before.number, []).append(number)
+            self.children.setdefault(before.number, []).append(number)
 
     def _add_writes(self, number: int, parent: int | None, payload: dict[str, Any]) -> None:
         if "for" in payload:
@@ -233,6 +236,10 @@ class Picture:
         """The checkpoint that a node is, or is for, whether or not that is there."""
         return self._owners.get(number)
 
+    def nodes_of_writes(self, key: Key) -> list[int]:
+        """The nodes of the writes to a checkpoint that may not be there yet, in order."""
+        return list(dict.fromkeys(write.node for write in self.writes.get(key, {}).values()))
+
     def early_writes(self, key: Key, last: int | None) -> tuple[list[int], int | None]:
         """The writes to a checkpoint that lie on the way to the node `last`, in order, and the node that they follow.
 
@@ -240,53 +247,11 @@ class Picture:
         """
         own = self.nodes_of_writes(key)
         found: list[int] = []
-        while own and last is not None and (last in own or last in self._alone):
+        while own and last is not None and (last in own or last in self.alone):
             if last in own:
                 found.append(last)
             last = number_of(self.nodes[last].parent_node_id)
         return found[::-1], last
-
-    def messages_in_line(self, node: CheckpointNode) -> list[tuple[int, messages.Said]]:
-        """The messages that came to a checkpoint and are in no list of it yet, with their nodes: input and writes."""
-        said = self.nodes[node.number].payload.get("values", {}).values()
-        is_settled = any(mark_of(value) in ("$l", "$a", "$w") for value in said)
-        return self._messages_of([number for number in node.line if number != node.number or not is_settled])
-
-    def messages_of_writes(self, key: Key) -> list[tuple[int, messages.Said]]:
-        """The messages in the writes to a checkpoint that may not be there yet."""
-        return self._messages_of(self.nodes_of_writes(key))
-
-    def nodes_of_writes(self, key: Key) -> list[int]:
-        """The nodes of the writes to a checkpoint that may not be there yet, in order."""
-        return list(dict.fromkeys(write.node for write in self.writes.get(key, {}).values()))
-
-    def messages_aside(self, node: CheckpointNode) -> Iterator[Tree]:
-        """The trees of the messages in those writes to a checkpoint that do not lie in its line."""
-        for number in self.nodes_of_writes(node.key):
-            if number not in node.line:
-                yield from self.messages_of(number)
-
-    def has_messages(self, numbers: Iterable[int]) -> bool:
-        """Whether a message is in one of these nodes, or came with it."""
-        return any(True for _ in self._messages_of(numbers))
-
-    def messages_of_children(self, node: CheckpointNode) -> list[tuple[int, messages.Said]]:
-        """The messages that came with the checkpoints after this one."""
-        children = self._children.get(node.number, ())
-        return self._messages_of(children)
-
-    def _messages_of(self, numbers: Iterable[int]) -> list[tuple[int, messages.Said]]:
-        with_own = (each for number in numbers for each in (*self._before(number), number))
-        return [(number, self._said[number]) for number in dict.fromkeys(with_own) if number in self._said]
-
-    def _before(self, number: int) -> list[int]:
-        """The messages that came with a node and stand before it."""
-        found: list[int] = []
-        parent = number_of(self.nodes[number].parent_node_id)
-        while parent is not None and parent in self._alone:
-            found.append(parent)
-            parent = number_of(self.nodes[parent].parent_node_id)
-        return found[::-1]
 
     def ordered_writes(self, key: Key) -> list[Write]:
         """The writes to a checkpoint, in the order in which the framework applies them."""

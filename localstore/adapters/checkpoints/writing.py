@@ -11,6 +11,7 @@ import orjson
 from ...contract import checks
 from ...contract.errors import InvalidArgument
 from ...contract.graph import SessionNodeRecord
+from . import nearby
 from .cells import Codec, Serialised
 from .drafts import Draft
 from .newcomers import NewMessages, Trees
@@ -105,10 +106,10 @@ def _newcomers(
     draft: Draft, key: Key, parent: CheckpointNode | None, early: int | None, changes: _Changes
 ) -> NewMessages:
     picture = draft.picture
-    near = [] if parent is None else picture.messages_in_line(parent)
+    near = [] if parent is None else nearby.in_line(picture, parent)
     if early is not None:
-        near = picture.messages_of_writes(key) + near
-    found = NewMessages(draft, near, key[0] == "", () if parent is None else picture.messages_aside(parent))
+        near = nearby.in_writes(picture, key) + near
+    found = NewMessages(draft, near, key[0] == "", () if parent is None else nearby.aside(picture, parent))
     for channel in changes.channels:
         found.take(changes.trees(channel))
     return found
@@ -129,7 +130,7 @@ def draft_writes(
     if not fresh:
         return None
     target = picture.checkpoint(key)
-    near = [] if target is None else picture.messages_in_line(target) + picture.messages_of_children(target)
+    near = [] if target is None else nearby.in_line(picture, target) + nearby.in_children(picture, target)
     found = NewMessages(draft, near, key[0] == "")
     for write in fresh:
         found.take(Trees([draft.codec.tree(write.value)]))
@@ -175,7 +176,7 @@ def _early_end(picture: Picture, key: Key, parent: CheckpointNode | None) -> int
     if not early or parent is None:
         return None
     _, before = picture.early_writes(key, early[-1])
-    if before not in parent.line or picture.has_messages(parent.line[parent.line.index(before) + 1 :]):
+    if before not in parent.line or nearby.carried_by(picture, parent.line[parent.line.index(before) + 1 :]):
         return None
     return early[-1]
 
