@@ -56,6 +56,7 @@ BESIDE_THE_CONTRACT = {
     "rewinds.py": _HISTORY,
     "rewording.py": _REDACTION,
     "searching.py": _SEARCH,
+    "spoken.py": ("tests/model/test_spoken.py",),
 }
 """The tests of files that are of what the store does beside the contract, or of how something is written."""
 OF_THE_CONTRACT = tuple(file for file in FILES if file not in BESIDE_THE_CONTRACT)
