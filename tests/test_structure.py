@@ -66,6 +66,7 @@ def test_every_room_is_one_of_those_that_are_known():
         "store",
         "session",
         "history",
+        "queues",
         "memory",
         "aio",
         "lanes",
