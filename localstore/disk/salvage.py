@@ -62,7 +62,9 @@ class SalvagedFile:
 
     def fact_at(self, offset: int) -> Fact:
         """The intact record at an offset; a large value without its content."""
-        return decode_fact(self.records[offset], self.path, offset)
+        fact = decode_fact(self.records[offset], self.path, offset)
+        fact.line = self.records[offset]
+        return fact
 
     def _told(self, ref: NodeFileRef, size: int) -> CorruptRecord:
         if not os.path.lexists(self.path):

@@ -31,6 +31,7 @@ from .heads import head_left
 from .state import mend
 
 DEADLINE_S = 10.0
+_DELETED = "it is deleted; restore it first, then repair it"
 
 
 def repair_session(actions: Actions, folder: str, keep: Iterable[str], now_ms: int) -> None:
@@ -61,7 +62,7 @@ class _Repair:
             return
         try:
             if loaded.head.deleted:
-                self._actions.note("left", self._folder, "it is deleted; restore it first, then repair it")
+                self._actions.note("left", self._folder, _DELETED)
                 return
             self._actions.session_id = loaded.head.session_id
             for path in keep:
@@ -69,6 +70,7 @@ class _Repair:
             self._load_spools(loaded)
             facts, damaged = self._facts(loaded.head)
             self._replay(loaded)
+            self._set_unnamed_aside(loaded.head)
             self._fold(loaded, facts, damaged=damaged)
             self._set_journals_aside(loaded)
         finally:
@@ -102,6 +104,9 @@ class _Repair:
             damage = error if isinstance(error, CorruptRecord) else CorruptRecord(path, str(error))
         else:
             return self._own_or_copied(head, fields)
+        if self._is_trashed():
+            self._actions.note("left", self._folder, _DELETED)
+            return None
         found = head_left(self._folder, self._now_ms)
         if found is None:
             self._actions.note("left", path, "no copy of it is left, nor anything that says whose it is", lost=True)
@@ -112,6 +117,11 @@ class _Repair:
         self._actions.session_id = head.session_id
         self._actions.note("head_made_good", path, f"{damage.reason}; it was made from {source}")
         return loaded
+
+    def _is_trashed(self) -> bool:
+        """Whether the session was deleted, where its head cannot say so: the copies of that are from before."""
+        in_trash = os.path.basename(os.path.dirname(self._folder)) == names.TRASH
+        return in_trash or os.path.lexists(os.path.join(self._folder, names.RECEIPT))
 
     def _own_or_copied(self, own: Head, fields: dict[str, Any]) -> Loaded:
         try:
@@ -163,6 +173,22 @@ class _Repair:
                 self._keep_node_file(path, error, lost=not salvaged.complete)
             facts += _intact(salvaged)
         return facts, damaged
+
+    def _set_unnamed_aside(self, head: Head) -> None:
+        """What is damaged and not named by the head that is left may have been named by the one that is lost."""
+        where = os.path.join(self._folder, names.NODES)
+        wanted = {ref.name for ref in head.files}
+        for name in sorted(system.listdir(where)) if os.path.lexists(where) else ():
+            sha, path = names.parse_node_file(name), os.path.join(where, name)
+            if sha is None or sha in wanted:
+                continue
+            try:
+                whole = sha256(system.read_file(path, 1 << 30)).hexdigest() == sha
+            except (FileNotFoundError, BackendError, CorruptRecord):
+                whole = False
+            if not whole:
+                why = "its bytes are not those of its name, and no head that is left names it"
+                self._actions.set_aside("node_file_set_aside", path, why, lost=True)
 
     def _keep_node_file(self, path: str, error: Exception, *, lost: bool) -> None:
         try:
@@ -310,5 +336,5 @@ def _without(fact: Fact, lost: set[str]) -> Fact:
     """The fact without images that are lost."""
     if isinstance(fact, InputFact) and any(ref in lost for _, ref in fact.stored.images):
         images = tuple((image_id, ref) for image_id, ref in fact.stored.images if ref not in lost)
-        return InputFact(fact.seq, replace(fact.stored, images=images))
+        return InputFact(fact.seq, replace(fact.stored, images=images), fact.line)
     return fact
