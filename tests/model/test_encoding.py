@@ -9,6 +9,7 @@ import pytest
 
 from localstore import (
     AgentFrameRecord,
+    CorruptRecord,
     HydratedSessionCheckpoint,
     PendingTurnInput,
     PersistedSessionConfig,
@@ -18,6 +19,9 @@ from localstore import (
 )
 from localstore.machine import events, facts
 from localstore.machine.encoding import Malformed, dump, load
+from localstore.machine.feed import traces_of
+from localstore.testing import append_commit, node
+from tests.model.pure_session import PureSession
 
 BARE: dict[str, tuple[object, dict[str, Any]]] = {
     "turn state": (PersistedTurnState(), {}),
@@ -81,3 +85,29 @@ def test_what_is_not_the_record_is_malformed(name):
 def test_a_mapping_comes_back():
     given = TurnInput.text("look").with_image_ref("picture", b"\x89PNG")
     assert load(TurnInput, orjson.loads(dump(given))) == given
+
+
+def test_what_is_not_written_is_not_read_either():
+    committed = PureSession().commit(append_commit(node("a")))
+    assert committed.checkpoint is not None
+    found = load(events.Committed, {**orjson.loads(dump(committed)), "checkpoint": {"schema_version": 1}})
+    assert found.checkpoint is None
+
+
+TRACES: dict[str, Any] = {
+    "no list of traces": {},
+    "no list": [5],
+    "too short": [[1, "mark"]],
+    "a number that is none": [["1", "mark", 0]],
+    "a change that is no list": [[1, "mark", 0, "committed"]],
+    "a change without a kind": [[1, "mark", 0, []]],
+    "a change of a revision alone": [[1, "mark", 0, [5]]],
+    "an id that is none": [[1, "mark", 0, ["committed", 5, "a"]]],
+    "an unknown kind": [[1, "mark", 0, ["x"]]],
+}
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_traces_that_are_none_are_damage(name):
+    with pytest.raises(CorruptRecord):
+        traces_of(facts.TraceFact(1, TRACES[name]))

@@ -51,6 +51,7 @@ EQUIVALENTS: dict[Key, str] = {
         1,
     ): NONE_SUCH,
     ("later.py", "_inside", "all(map(is_dataclass, classes))", "-> True", 1): NONE_SUCH,
+    ("lineage.py", "_told", "isinstance(fact, TraceFact)", "-> True", 1): NARROWS,
     ("reading.py", "_graph", "state.tombstone_count == 0", "0 -> -1", 1): FASTER,
     ("reading.py", "_graph", "state.revived_count == 0", "0 -> -1", 1): FASTER,
     ("redaction.py", "Redaction.__init__", "isinstance(fact, CommitFact)", "-> True", 1): NARROWS,
@@ -69,6 +70,7 @@ EQUIVALENTS: dict[Key, str] = {
     ("redactor.py", "Redactor.__init__", "regex", "-> True", 2): FASTER,
     ("redactor.py", "Redactor.octets", "count", "-> True", 1): SAME,
     ("redactor.py", "Redactor._overwritten", "count", "-> True", 1): SAME,
+    ("rewinds.py", "head_log.view", "isinstance(fact, CommitFact)", "-> True", 1): NARROWS,
     ("summaries.py", "live_nodes", "isinstance(fact, TombstoneFact)", "-> True", 1): NARROWS,
     ("turn_inputs.py", "enqueue", "blobs", "-> True", 1): SAME,
     ("upkeep.py", "vacuumed", "state.owns(each[0])", "-> True", 1): (
