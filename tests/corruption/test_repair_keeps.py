@@ -79,3 +79,17 @@ def test_a_deleted_session_does_not_come_back(root: Path, folder: Path, moved: b
         assert store.restore_session("a").load_node("n2") is not None
     repair_store(root)
     assert check_store(root).errors == ()
+
+
+@pytest.mark.damaged
+@pytest.mark.parametrize("how", ["cut", "gone"])
+def test_a_receipt_of_a_deletion_that_is_lost_is_told(root: Path, folder: Path, how: str) -> None:
+    with LocalStore(root) as store:
+        store.delete_session("a")
+    assert [each.kind for each in check_store(root).findings] == ["deleted"]
+    (receipt,) = (root / "trash").glob("*/receipt.json")
+    cut(receipt) if how == "cut" else receipt.unlink()
+    kinds = {each.kind for each in check_store(root).findings}
+    assert kinds == {"deleted", "damaged_receipt" if how == "cut" else "receipt_missing"}
+    with LocalStore(root) as store:
+        assert store.restore_session("a").load_node("n2") is not None

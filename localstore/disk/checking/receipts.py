@@ -1,12 +1,16 @@
-"""Receipts of redactions: whole, and of redactions that came to their end."""
+"""Receipts: of redactions that came to their end, and of deletions."""
 
 from __future__ import annotations
 
+import os
+
 from ...contract.errors import BackendError, CorruptRecord, RecordSchemaVersionError
+from ...contract.trash import TrashedSession
 from .. import names
 from ..files import read_sealed
 from ..redacting import KIND, RedactionReceipt
 from ..system import MAX_READ, system
+from ..trash import KIND as DELETION
 from .look import Look
 
 _AGAIN = "redact again: what is done is passed over"
@@ -35,3 +39,22 @@ def check_redactions(look: Look) -> None:
             look.check_ending(path, raw)
             if not receipt.done:
                 look.warning("redaction_unfinished", path, "a redaction was begun, and perhaps not ended", _AGAIN)
+
+
+def check_deletion(look: Look) -> None:
+    """A session that is deleted has a receipt that says when."""
+    path = look.path(names.RECEIPT)
+    remedy = "it can be restored or purged all the same; by the store it counts as deleted just now"
+    raw = look.read(path, MAX_READ)
+    if raw is None:
+        if not os.path.lexists(path):
+            look.warning("receipt_missing", path, "when the session was deleted is not known any more", remedy)
+        return
+    try:
+        read_sealed(TrashedSession, DELETION, raw, path)
+    except RecordSchemaVersionError as error:
+        look.version_error(path, error, raw, DELETION)
+    except CorruptRecord as error:
+        look.warning("damaged_receipt", path, error.reason, remedy)
+    else:
+        look.check_ending(path, raw)

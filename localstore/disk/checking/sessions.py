@@ -17,7 +17,7 @@ from .heads import check_head, check_head_copies, check_lease, check_meta, check
 from .journals import Replayed, check_journals
 from .look import Look
 from .nodefiles import NodeFiles, check_node_files
-from .receipts import check_redactions
+from .receipts import check_deletion, check_redactions
 from .recount import Recount
 from .spools import check_spools
 from .values import check_blobs, check_references, references
@@ -106,6 +106,7 @@ def check_session(look: Look, boot: str) -> dict[str, bool]:
             check_after_journal(look, head, files, replayed)
     if head.deleted:
         look.info("deleted", look.path(names.HEAD), "the session was deleted; it can be restored until it is purged")
+        check_deletion(look)
     rows = files.counts.rows(head.inherited_seq)
     return {row.attachment_id: _is_relied_on(row) for row in rows}
 
