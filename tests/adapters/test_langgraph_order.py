@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from localstore import ActivePath, FullGraph, InMemoryStore
 from localstore.adapters.langgraph import LocalStoreSaver
 from localstore.cli.describing import said
 
-ORDERS = 60
+ORDERS = 30
+MANY_ORDERS = 1_000
 SAID = ["Which?", "Hm.", "I look.", "7:25", "8:30", "The 7:25.", "And back?", "I look.", "9:10", "The 9:10."]
 
 
@@ -34,6 +36,7 @@ class Recorder(InMemorySaver):
         super().put_writes(config, *arguments)
 
 
+@cache
 def recorded() -> tuple[list[Any], list[Any]]:
     """The calls of a graph that works on two questions, and what was said."""
     answers = iter(SAID[2:3] + SAID[5:6] + SAID[7:8] + SAID[9:])
@@ -84,6 +87,17 @@ def reordered(calls: list[Any], number: int) -> list[Any]:
 
 @pytest.mark.parametrize("number", range(ORDERS))
 def test_the_way_to_the_head_has_every_message_once_and_in_order(number: int) -> None:
+    play(number)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_the_same_in_many_orders() -> None:
+    for number in range(ORDERS, MANY_ORDERS):
+        play(number)
+
+
+def play(number: int) -> None:
     calls, messages = recorded()
     calls = calls if number == 0 else reordered(calls, number)
     store = InMemoryStore()
