@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
+import orjson
 import pytest
 
 from localstore import (
@@ -18,7 +19,9 @@ from localstore import (
     SessionMeta,
     TurnInput,
 )
+from localstore.contract.values import altered, encoded
 from localstore.machine import rewording, upkeep
+from localstore.machine.facts import CommitFact, ValueFact
 from localstore.machine.redaction import Redaction
 from localstore.machine.redactor import Redactor
 from localstore.testing import SESSION, frame, node, unchanged_commit, wake
@@ -80,3 +83,21 @@ def test_values_that_change_are_given_once_and_no_others():
     assert b"plain" not in [fact.content for fact in changed]
     assert [fact.content for fact in changed].count(b"a x") == 1
     assert all(fact.ref == sha256(fact.content or b"").hexdigest() for fact in changed)
+
+
+def test_a_manifest_keeps_what_a_later_release_wrote():
+    session = PureSession()
+    session.commit(unchanged_commit(checkpoint=HydratedSessionCheckpoint(tool_state="secret")))
+    (commit,) = session.recent.facts(CommitFact)
+    assert isinstance(commit, CommitFact)
+    text = orjson.dumps({**orjson.loads(encoded(commit, "manifest")), "new": 5})
+    ref, old = sha256(text).hexdigest(), commit.checkpoint_ref
+    values = [fact for fact in session.recent.facts(ValueFact) if isinstance(fact, ValueFact) and fact.ref != old]
+    session.recent.keep([*values, ValueFact(1, ref, text), altered(commit, manifest=text, checkpoint_ref=ref)])
+    session.state.checkpoint_ref = ref
+    for told in Redaction(REDACTOR, session.state, session.recent).facts():
+        if isinstance(told, CommitFact):
+            content = encoded(told, "manifest")
+            assert told.checkpoint_ref == sha256(content).hexdigest() != ref
+            assert orjson.loads(content)["new"] == 5
+            assert orjson.loads(content)["tool_state_ref"] == sha256(b'"x"').hexdigest()
