@@ -95,10 +95,14 @@ def nodes(session: PureSession) -> None:
     session.commit(stamped(append_commit(node("tok-node", "tok-before", agent_frame_id="tok-frame")), "tok-turn"))
 
 
-def traces(session: PureSession) -> None:
+def passed(session: PureSession) -> None:
     session.do(leases.try_claim(TOKEN, HOUR))
     assert session.state.lease is not None
     session.do(leases.release(session.state.lease.lease.completion()))
+
+
+def folded(session: PureSession) -> None:
+    passed(session)
     session.fold()
 
 
@@ -125,7 +129,8 @@ PLACES: dict[str, tuple[Callable[[PureSession], None], Told]] = {
         nodes,
         {("node", "tok-node"), ("node", "tok-before"), ("frame", "tok-frame"), ("turn", "tok-turn")},
     ),
-    "traces": (traces, {("change", "tok-owner")}),
+    "what happened since the last fold": (passed, {("change", "tok-owner")}),
+    "what happened before it": (folded, {("change", "tok-owner")}),
 }
 
 
