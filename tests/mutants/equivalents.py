@@ -52,8 +52,6 @@ EQUIVALENTS: dict[Key, str] = {
     ): NONE_SUCH,
     ("later.py", "_inside", "all(map(is_dataclass, classes))", "-> True", 1): NONE_SUCH,
     ("lineage.py", "_told", "isinstance(fact, TraceFact)", "-> True", 1): NARROWS,
-    ("reading.py", "_graph", "state.tombstone_count == 0", "0 -> -1", 1): FASTER,
-    ("reading.py", "_graph", "state.revived_count == 0", "0 -> -1", 1): FASTER,
     ("redaction.py", "Redaction.__init__", "isinstance(fact, CommitFact)", "-> True", 1): NARROWS,
     ("redaction.py", "Redaction._look_at_manifests", "isinstance(fact, CommitFact)", "-> True", 1): NARROWS,
     (
