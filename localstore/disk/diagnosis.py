@@ -15,10 +15,10 @@ from . import names, platforms
 from .checking.entries import check_folder
 from .checking.findings import Finding
 from .checking.look import Look
+from .crowd import MAX_OPEN_DESCRIPTORS
 from .filesystems import FileSystem, file_system, synced_by
 from .lock import lock_holder
 from .names import EntryKind, Place
-from .sessions import MAX_OPEN_DESCRIPTORS
 from .system import system
 
 NEEDED_DESCRIPTORS = MAX_OPEN_DESCRIPTORS + 112

@@ -26,6 +26,8 @@ from . import names
 from .files import seal_anew, unseal, without_frame
 
 KIND = "head"
+NO_SUM = "00000000"
+"""What the first record of a session names as the sum before it."""
 MAX_HEAD = 256 * 1024 * 1024
 """The largest `head.json` that is read, bytes."""
 MAX_ENTRIES = 10_000_000

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 
 from .. import liveness
 from ..contract.archives import ArchiveInfo, BackupReport, OnConflict
@@ -31,29 +29,20 @@ from ..machine.lineage import has_record
 from ..machine.redactor import Redactor
 from ..machine.state import SessionState
 from ..surroundings import Surroundings, fresh_id
-from . import listing, names
+from . import listing, names, publishing
 from .archives import ArchiveReader
 from .attachments import FileAttachments
-from .files import seal
-from .fold import META_KIND
+from .crowd import Crowd
 from .forking import build_child
-from .head import Head, place_of, seal_head
 from .housekeeping import Housekeeper
 from .journal import boot_tag
 from .keeper import FileKeeper
 from .leftovers import clear_leftovers, remove_tree_quietly
 from .loading import Loaded
-from .lock import SessionLock
 from .platforms import MAX_PASSES
 from .strays import outside_sessions
 from .system import system
 from .trash import Trash
-
-MAX_OPEN_SESSIONS = 64
-MAX_OPEN_DESCRIPTORS = 400
-"""Sessions and descriptors that stay open; past that, the longest unused is folded and closed."""
-NO_SUM = "00000000"
-"""What the first record of a session names as the sum before it."""
 
 _alive: weakref.WeakSet[FileSessions] = weakref.WeakSet()
 
@@ -72,8 +61,7 @@ class FileSessions:
         self._mutex = threading.RLock()
         self._housekeeper = Housekeeper()
         self._keepers: weakref.WeakValueDictionary[str, FileKeeper] = weakref.WeakValueDictionary()
-        self._open: OrderedDict[FileKeeper, None] = OrderedDict()
-        self._making_room = threading.local()
+        self._crowd = Crowd()
         self._trash = Trash(root, surroundings)
         clear_leftovers(root)
         _alive.add(self)
@@ -85,7 +73,7 @@ class FileSessions:
 
     def _keeper(self, session_id: str, incarnation: str = "") -> FileKeeper:
         keeper = FileKeeper(self._folder(session_id), session_id, self._durability, self.surroundings, incarnation)
-        keeper.on_open = self._opened
+        keeper.on_open = self._crowd.opened
         keeper.housekeeper = self._housekeeper
         return keeper
 
@@ -112,7 +100,7 @@ class FileSessions:
                 return self._acknowledged(found)
             self._trash.take(meta.session_id)
             try:
-                made = self._make_folder(meta)
+                made = publishing.make_folder(self._folder(meta.session_id), meta, self.surroundings, flush=self._full)
             except FileNotFoundError:
                 continue  # it took so long that somebody thought it was left behind
             if made is not None:
@@ -126,42 +114,6 @@ class FileSessions:
         if self._full and isinstance(found, FileKeeper):
             found.make_named()
         return found
-
-    def _make_folder(self, meta: SessionMeta) -> str | None:
-        """Make the session's folder in one step: it is built beside, and renamed.
-
-        Its incarnation, or `None` where somebody was first.
-        """
-        folder = self._folder(meta.session_id)
-        building = os.path.join(self._root, names.SESSIONS, names.temporary(os.path.basename(folder)))
-        now_ms = self.surroundings.clock.now_ms()
-        head = Head(
-            meta.session_id,
-            fresh_id(),
-            generation=1,
-            folded_seq=0,
-            folded_sum=NO_SUM,
-            created_at_ms=now_ms,
-            updated_at_ms=now_ms,
-            meta=meta,
-            fencing_boot_id=liveness.boot_id(),
-        )
-        system.make_dir(building)
-        try:
-            system.write_new(os.path.join(building, names.LOCK), b"", False)
-            # Flushed in any durability: a name without its content would be a damaged session.
-            system.write_new(os.path.join(building, names.META), seal(META_KIND, meta), True)
-            head = replace(head, place=place_of(system.check_dir(building)))
-            system.write_new(os.path.join(building, names.HEAD), seal_head(head, {}), True)
-            system.flush_dir(building)
-            self._publish(building, folder, flush=self._full)
-        except FileExistsError:
-            remove_tree_quietly(building)
-            return None
-        except BaseException:
-            remove_tree_quietly(building)
-            raise
-        return head.incarnation
 
     # Removing and bringing back.
 
@@ -178,7 +130,7 @@ class FileSessions:
                 pass
             with self._mutex:
                 self._keepers.pop(session_id, None)
-                self._open.pop(found, None)
+            self._crowd.leave(found)
         try:
             self._trash.take(session_id)
         except (BackendError, FileNotFoundError):
@@ -266,7 +218,7 @@ class FileSessions:
         building = os.path.join(self._root, names.SESSIONS, names.temporary(archived))
         try:
             made = transfer.build_session(reader, building, session_id, self.attachments, boot_tag(liveness.boot_id()))
-            self._publish(building, folder)
+            publishing.publish(building, folder)
         except BaseException:
             remove_tree_quietly(building)
             raise
@@ -295,7 +247,7 @@ class FileSessions:
 
         try:
             state = parent.folded(build)
-            self._publish(building, folder)
+            publishing.publish(building, folder)
         except FileExistsError:
             remove_tree_quietly(building)
             raise SessionExists(request.session_id) from None
@@ -303,34 +255,6 @@ class FileSessions:
             remove_tree_quietly(building)
             raise
         return self._known(request.session_id, state.incarnation)
-
-    def _publish(self, building: str, folder: str, *, flush: bool = True) -> None:
-        """Rename the finished folder; where its name cannot be made durable, it is as if it had not been."""
-        with system.flushing_dir(os.path.dirname(folder)) as flush_names:
-            system.rename_dir(building, folder)
-            try:
-                if flush:
-                    flush_names()
-            except BackendError:
-                self._take_back(folder, building)
-                raise
-
-    @staticmethod
-    def _take_back(folder: str, building: str) -> None:
-        """Rename a folder back that was just published, unless somebody wrote to it already or it cannot be done."""
-        try:
-            lock = SessionLock(os.path.join(folder, names.LOCK))
-        except (BackendError, FileNotFoundError):
-            return
-        try:
-            lock.acquire(0)
-            if not any(map(names.parse_journal, system.listdir(folder))):
-                system.rename_dir(folder, building)
-            lock.release()
-        except (BackendError, FileNotFoundError, FileExistsError):
-            pass  # an empty session stays, as if the call had been cut off
-        finally:
-            lock.close()
 
     def _known(self, session_id: str, incarnation: str) -> FileKeeper:
         """The keeper of a session that is there, which is not looked at yet."""
@@ -397,38 +321,10 @@ class FileSessions:
 
     # Being open.
 
-    def _opened(self, keeper: FileKeeper) -> None:
-        """A keeper opens files: it is the last used now, and the longest unused may have to close."""
-        with self._mutex:
-            self._open[keeper] = None
-            self._open.move_to_end(keeper)
-            crowd = list(self._open)
-        if getattr(self._making_room, "now", False):
-            return  # the closing one opens to fold: whoever it closed for is in the midst of a call
-        self._making_room.now = True
-        try:
-            self._make_room(crowd)
-        finally:
-            self._making_room.now = False
-
-    def _make_room(self, crowd: list[FileKeeper]) -> None:
-        spare = len(crowd) - MAX_OPEN_SESSIONS
-        total = sum(each.descriptor_count for each in crowd)
-        for each in crowd[:-1]:
-            if spare <= 0 and total <= MAX_OPEN_DESCRIPTORS:
-                break
-            count = each.descriptor_count
-            if each.close_unless_busy():
-                spare -= 1
-                total -= count
-                with self._mutex:
-                    self._open.pop(each, None)
-
     def close(self) -> None:
         self._housekeeper.stop()
         with self._mutex:
-            keepers = {*self._keepers.values(), *self._open}
-            self._open.clear()
+            keepers = {*self._keepers.values(), *self._crowd.leave_all()}
         failure: BaseException | None = None
         for keeper in keepers:
             try:
@@ -442,9 +338,7 @@ class FileSessions:
         """In a forked child: open nothing of the parent's again, and wait for no thread that is not here."""
         self._mutex = threading.RLock()
         self._housekeeper.forget_inherited()
-        keepers = {*self._keepers.values(), *self._open}
-        self._open.clear()
-        for keeper in keepers:
+        for keeper in {*self._keepers.values(), *self._crowd.forget_inherited()}:
             keeper.forget_inherited()
 
 

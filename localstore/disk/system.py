@@ -21,6 +21,7 @@ from contextlib import contextmanager
 
 from ..contract.errors import BackendError, CorruptRecord
 from . import platforms
+from .looking import Looking
 from .refusals import backend_error, name_of, not_regular, write_failed
 
 DIRECTORY_MODE = 0o700
@@ -44,8 +45,8 @@ _NO_LINKS = {
 }
 
 
-class System:
-    """The operating system's files. Paths are `str`, sizes and offsets are bytes."""
+class System(Looking):
+    """The operating system's files: what looks at them, and what changes them."""
 
     @contextmanager
     def installed(self, other: System) -> Iterator[None]:
@@ -60,10 +61,6 @@ class System:
             self.__dict__.update(before)
 
     # Open files.
-
-    def open_read(self, path: str) -> int:
-        """A descriptor for reading a regular file."""
-        return platforms.opened(path, os.O_RDONLY)
 
     def open_write(self, path: str, create: bool = False, exclusive: bool = False) -> int:
         """A descriptor for reading and writing; `create` makes a missing file, `exclusive` refuses one that exists."""
@@ -82,46 +79,6 @@ class System:
         except OSError as error:
             # The number may already be another file's, so it has no path any more.
             raise backend_error("close", f"the file of descriptor {fd}", error) from error
-
-    def let_go(self, fd: int) -> None:
-        """Closes a descriptor that nothing was written to, or nothing that still matters. Never fails."""
-        platforms.close_quietly(fd)
-
-    def size(self, fd: int) -> int:
-        try:
-            return os.fstat(fd).st_size
-        except OSError as error:
-            raise backend_error("examine", name_of(fd), error) from error
-
-    def status(self, fd: int) -> os.stat_result:
-        """As `stat`, of an open file."""
-        try:
-            return os.fstat(fd)
-        except OSError as error:
-            raise backend_error("examine", name_of(fd), error) from error
-
-    def identity(self, fd: int) -> tuple[int, int]:
-        """Device and inode of an open file; an inode number is used again once its file is gone."""
-        try:
-            found = os.fstat(fd)
-        except OSError as error:
-            raise backend_error("examine", name_of(fd), error) from error
-        return found.st_dev, found.st_ino
-
-    def pread(self, fd: int, n: int, offset: int) -> bytes:
-        """Reads `n` bytes; fewer only where the file ends."""
-        try:
-            found = platforms.pread(fd, n, offset)
-            if len(found) == n or not found:
-                return found
-            pieces = [found]
-            got = len(found)
-            while got < n and (found := platforms.pread(fd, n - got, offset + got)):
-                pieces.append(found)
-                got += len(found)
-        except OSError as error:
-            raise backend_error("read", name_of(fd), error) from error
-        return b"".join(pieces)
 
     def pwrite_all(self, fd: int, data: platforms.Octets, offset: int) -> None:
         """Writes all of `data`, or raises `WriteFailed` with the number of bytes `written`."""
@@ -330,13 +287,6 @@ class System:
             raise backend_error("make the folder", path, error) from error
         return True
 
-    def check_dir(self, path: str) -> os.stat_result:
-        """Refuses what is not a real folder; `FileNotFoundError` if there is nothing. What it is, as `stat` says."""
-        found = self.stat(path)
-        if not stat.S_ISDIR(found.st_mode) or platforms.is_link(found):
-            raise BackendError(f"refused: {path} must be a real folder, not a symbolic link or a file; move it away")
-        return found
-
     def restrict(self, path: str) -> None:
         """Leaves a file or folder to its owner alone: mode 0600 or 0700. A symlink is refused."""
         found = self.stat(path)
@@ -399,41 +349,8 @@ class System:
         finally:
             self.let_go(fd)
 
-    def stat(self, path: str) -> os.stat_result:
-        """The entry itself; a symlink is not followed."""
-        try:
-            return os.lstat(path)
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise backend_error("examine", path, error) from error
 
-    def listdir(self, path: str) -> list[str]:
-        """The names in a folder, in no order."""
-        return [name for name, _ in self.entries(path)]
-
-    def listed(self, path: str) -> list[str]:
-        """As `listdir`, of a folder that is known to be a real one."""
-        try:
-            return os.listdir(path)
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise backend_error("list the folder", path, error) from error
-
-    def entries(self, path: str) -> list[tuple[str, bool]]:
-        """Each name in a folder, and whether it is a real folder, in no order. A symlink to a folder is refused."""
-        self.check_dir(path)
-        try:
-            with os.scandir(path) as found:
-                return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise backend_error("list the folder", path, error) from error
-
-
-OPERATIONS = tuple(name for name in vars(System) if not name.startswith("_") and name != "installed")
+OPERATIONS = tuple(name for name in (*vars(Looking), *vars(System)) if not name.startswith("_") and name != "installed")
 """The methods of `System` that `installed` redirects."""
 
 system = System()

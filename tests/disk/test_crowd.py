@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from localstore import LocalStore
-from localstore.disk import housekeeping
-from localstore.disk import sessions as disk_sessions
+from localstore.disk import crowd, housekeeping
 from localstore.disk.keeper import FileKeeper
 from localstore.disk.lock import SessionLock
 from localstore.testing import OTHER, SESSION
@@ -13,7 +12,7 @@ from localstore.testing.builders import wake
 
 def test_a_session_that_another_works_on_is_not_waited_for(checked_root, monkeypatch):
     """Both may hold a lock that the other would have to wait for: with 65 sessions that stopped two processes."""
-    monkeypatch.setattr(disk_sessions, "MAX_OPEN_SESSIONS", 1)
+    monkeypatch.setattr(crowd, "MAX_OPEN_SESSIONS", 1)
     monkeypatch.setattr(housekeeping, "VIEW_DELAY_S", 0)
     waits = []
     acquire = SessionLock.acquire

@@ -14,14 +14,13 @@ from ...surroundings import fresh_id
 from .. import names
 from ..files import is_ours, read_sealed, with_our_frame
 from ..fold import META_KIND
-from ..head import KIND, MAX_HEAD, Head, NodeFileRef, load_head, unseal_head
+from ..head import KIND, MAX_HEAD, NO_SUM, Head, NodeFileRef, load_head, unseal_head
 from ..healing import journals, newest_head_copy
 from ..journal import MAX_JOURNAL, read_header
 from ..nodefile import salvage_head
 from ..salvage import SalvagedFile
 from ..system import system
 
-_NO_SUM = "00000000"
 _MAX_NODE_FILE = 1 << 30
 
 
@@ -136,7 +135,7 @@ def _made(meta: SessionMeta, files: list[NodeFileRef], now_ms: int) -> Head:
         fresh_id(),
         generation=1,
         folded_seq=last,
-        folded_sum=_NO_SUM,
+        folded_sum=NO_SUM,
         created_at_ms=now_ms,
         updated_at_ms=now_ms,
         meta=created,
