@@ -185,16 +185,11 @@ def import_archive(store: Store, path: Path, session_id: str | None, on_conflict
     return FileResult(path, archived=Archived(session.session_id, session.session_id not in known, count))
 
 
-def import_file(store: Store, path: Path, *, found: bool = False) -> FileResult:
-    """Import one file; what goes wrong with it is told in the result, so that the others go on.
+def _read(path: Path, *, found: bool) -> Transcript | FileResult:
+    """The transcript, or what became of the file instead.
 
     One that was `found` in a folder and is no transcript is skipped; one that was named should have been one.
     """
-    read = _read(path, found=found)
-    return read if isinstance(read, FileResult) else _put(store, path, read)
-
-
-def _read(path: Path, *, found: bool) -> Transcript | FileResult:
     from ..importers import UnknownTranscriptFormat, read_transcript_file
 
     try:

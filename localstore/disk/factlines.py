@@ -75,7 +75,7 @@ def encode_fact(fact: Fact) -> bytes:
     if fact.line is None or fact.line[BODY_AT:] == body[1:]:
         return body
     was = _fields(fact.line)
-    if isinstance(fact, NodeFact | ValueFact | CommitFact):
+    if type(fact) in _KNOWN_OF:
         more = _unknown_of_flat(fact, was)
         # What stands first says how long the last field is.
         place = body.index(b",", body.index(b",") + 1)
@@ -90,7 +90,7 @@ def unknown_fields(fact: Fact) -> list[Any]:
     if fact.line is None or fact.line[BODY_AT:] == _encode(fact)[1:]:
         return []
     was = _fields(fact.line)
-    if isinstance(fact, NodeFact | ValueFact | CommitFact):
+    if type(fact) in _KNOWN_OF:
         more = _unknown_of_flat(fact, was)
         return [more] if more else []
     return later.unknown(type(fact), was)
@@ -101,7 +101,7 @@ def _fields(line: bytes) -> dict[str, Any]:
     return fields
 
 
-def _unknown_of_flat(fact: NodeFact | ValueFact | CommitFact, was: dict[str, Any]) -> dict[str, Any]:
+def _unknown_of_flat(fact: Fact, was: dict[str, Any]) -> dict[str, Any]:
     known = _KNOWN_OF[type(fact)]
     return {name: value for name, value in was.items() if name not in known}
 

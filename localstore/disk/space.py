@@ -101,7 +101,10 @@ class _Measuring:
 
     def run(self) -> None:
         for inside in (names.SESSIONS, names.TRASH):
-            self._total += len(_entries(os.path.join(self._root, inside)))
+            try:
+                self._total += len(system.listdir(os.path.join(self._root, inside)))
+            except FileNotFoundError:
+                continue
         # Sessions before the trash: what both have is not freed by purging.
         for name, is_folder, status in _entries(self._root):
             if not (is_folder and name in {names.SESSIONS, names.TRASH, names.ATTACHMENTS}):

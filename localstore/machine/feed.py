@@ -142,12 +142,11 @@ def changes(since: str | None, limit: int | None = None) -> View[ChangeBatch]:
     def view(state: SessionState, archive: Archive, moment: Moment) -> ChangeBatch:
         # What was before a fork is the parent's to tell.
         after, mark = (state.inherited_seq + 1, "") if since is None else _parse(state, since)
-        traces = list(_traces(archive, after))
+        told = list(traces(archive, after))
         if since is not None:
-            traces = _behind(since, after, mark, state, traces)
-        traces = traces if limit is None else traces[:limit]
+            told = _behind(since, after, mark, state, told)
         found: list[Change] = []
-        for each in traces:
+        for each in told if limit is None else told[:limit]:
             cursor = _cursor(state, each.seq, each.mark)
             found.extend(
                 Change(each.seq, each.at_ms, change.kind, change.ids, change.revision, cursor)
@@ -187,8 +186,8 @@ def _behind(since: str, after: int, mark: str, state: SessionState, traces: list
     return traces
 
 
-def _traces(archive: Archive, since: int) -> Iterator[Trace]:
-    """Traces from record `since` on, oldest first."""
+def traces(archive: Archive, since: int) -> Iterator[Trace]:
+    """The traces from record `since` on, oldest first."""
     recent = list(archive.unfolded())
     # Records are without gaps: where the recent ones reach back far enough, nothing is read.
     for fact in () if recent and recent[0][0] <= since else archive.facts(TraceFact):
@@ -199,4 +198,4 @@ def _traces(archive: Archive, since: int) -> Iterator[Trace]:
 
 def kept_traces(archive: Archive) -> list[Unfolded]:
     """The latest traces that a vacuum keeps."""
-    return [(each.seq, _retold(each)) for each in list(_traces(archive, 0))[-KEPT:]]
+    return [(each.seq, _retold(each)) for each in list(traces(archive, 0))[-KEPT:]]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from . import feed
 from .decision import View
-from .facts import Archive, TraceFact
+from .facts import Archive
 from .moment import Moment
 from .state import SessionState
 
@@ -23,14 +21,6 @@ def has_record(seq: int, mark: str) -> View[bool]:
             return state.seq == 0
         if seq > state.seq:
             return False
-        return any((trace.seq, trace.mark) == (seq, mark) for fact in _told(archive) for trace in feed.traces_of(fact))
+        return any((trace.seq, trace.mark) == (seq, mark) for trace in feed.traces(archive, seq))
 
     return view
-
-
-def _told(archive: Archive) -> Iterator[TraceFact]:
-    """The traces of all records, the latest ones first, for which nothing is read."""
-    unfolded = archive.unfolded()
-    if unfolded:
-        yield feed.gathered(unfolded)
-    yield from (fact for fact in archive.facts(TraceFact) if isinstance(fact, TraceFact))

@@ -11,8 +11,8 @@ from ..contract.redaction import LeftPlace
 from ..contract.sessions import ChildSession
 from ..contract.state import AgentFrameRecord
 from ..contract.work import MergeGroup, QueuedWorkBatch
-from .facts import Archive, AttachmentFact, CommitFact, InputFact, NodeFact, StoredInput, TraceFact
-from .feed import gathered, traces_of
+from . import feed
+from .facts import Archive, AttachmentFact, CommitFact, InputFact, NodeFact, StoredInput
 from .redactor import Redactor
 from .state import HeldClaim, SessionState
 
@@ -89,7 +89,6 @@ def _of_batch(batch: QueuedWorkBatch) -> Iterator[_Named]:
 
 
 def _of_facts(archive: Archive) -> Iterator[_Named]:
-    traces: list[TraceFact] = []
     for fact in archive.facts():
         if isinstance(fact, NodeFact):
             yield "node", fact.node.node_id
@@ -104,14 +103,7 @@ def _of_facts(archive: Archive) -> Iterator[_Named]:
         elif isinstance(fact, AttachmentFact):
             yield "attachment", fact.entry.attachment_id
             yield "address", fact.entry.canonical_uri
-        elif isinstance(fact, TraceFact):
-            traces.append(fact)
-    unfolded = archive.unfolded()
-    # Last, and what was folded or not: an id is told as that of its record, if there still is one.
-    for trace in [*traces, gathered(unfolded)] if unfolded else traces:
-        yield from _of_traces(trace)
-
-
-def _of_traces(fact: TraceFact) -> Iterator[_Named]:
-    for ident in (ident for each in traces_of(fact) for change in each.changes for ident in change.ids):
-        yield "change", ident
+    # Last: an id is told as that of its record, if there still is one.
+    for trace in feed.traces(archive, 0):
+        for ident in (ident for change in trace.changes for ident in change.ids):
+            yield "change", ident

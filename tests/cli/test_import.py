@@ -8,9 +8,9 @@ import pytest
 
 from localstore import LeaseOwnerIdentity, LocalStore
 from localstore.cli import ExitCode
-from localstore.cli.importing import import_file
 from localstore.disk import names
 from localstore.importers import original_record, read_transcript_file
+from localstore.transcripts import put_transcript
 from tests.cli.sample import (
     DEMO,
     DEMO_ID,
@@ -232,9 +232,9 @@ def test_an_import_that_was_killed_goes_on_where_it_stopped(run, root, tmp_path)
     # The commit of the third turn is the process's last act.
     code = f"""
 import os
-from pathlib import Path
 from localstore import LocalStore, SessionStore
-from localstore.cli.importing import import_file
+from localstore.importers import read_transcript_file
+from localstore.transcripts import put_transcript
 
 committed = []
 commit = SessionStore.commit_runtime_state
@@ -247,7 +247,8 @@ def commit_and_die(self, given):
     return result
 
 SessionStore.commit_runtime_state = commit_and_die
-import_file(LocalStore({str(root)!r}), Path({str(DEMO)!r}))
+transcript = read_transcript_file({str(DEMO)!r})
+put_transcript(LocalStore({str(root)!r}), transcript, {DEMO.name!r})
 """
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode == 9
     assert 0 < len(content(root, DEMO_ID)["nodes"]) < 31
@@ -255,7 +256,7 @@ import_file(LocalStore({str(root)!r}), Path({str(DEMO)!r}))
     assert (report["commit_count"], report["error"]) == (1, None)
     alone = tmp_path / "alone"
     with LocalStore(alone) as store:
-        import_file(store, DEMO)
+        put_transcript(store, read_transcript_file(DEMO), DEMO.name)
     assert content(root, DEMO_ID) == content(alone, DEMO_ID)
 
 

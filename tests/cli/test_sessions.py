@@ -75,9 +75,9 @@ def several(root):
     clock = ManualClock(1_767_225_600_000)
     with LocalStore(root, clock=clock) as store:
         for session_id, cwd, model, relation, text in (
-            ("one", "/work/site", "Big-1", RootSession(), "Why is LOGIN slow?"),
-            ("two", "/work/site/app", "small-1", ChildSession("one"), "Tidy up"),
-            ("three", "/work/sites", "small-2", ChildSession("gone"), "Tidy up more"),
+            ("one", "/srv/site", "Big-1", RootSession(), "Why is LOGIN slow?"),
+            ("two", "/srv/site/app", "small-1", ChildSession("one"), "Tidy up"),
+            ("three", "/srv/sites", "small-2", ChildSession("gone"), "Tidy up more"),
             ("four", None, "", RootSession(), "Hello"),
         ):
             clock.advance(1_000)
@@ -89,9 +89,9 @@ def several(root):
 @pytest.mark.parametrize(
     "options, listed",
     [
-        (("--cwd", "/work/site"), ["two", "one"]),
-        (("--cwd", "/work/site/"), ["two", "one"]),
-        (("--cwd", "/work"), ["three", "two", "one"]),
+        (("--cwd", "/srv/site"), ["two", "one"]),
+        (("--cwd", "/srv/site/"), ["two", "one"]),
+        (("--cwd", "/srv"), ["three", "two", "one"]),
         (("--cwd", "/"), ["three", "two", "one"]),
         (("--cwd", "/elsewhere"), []),
         (("--model", "SMALL"), ["three", "two"]),

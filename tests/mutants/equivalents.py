@@ -34,8 +34,8 @@ EQUIVALENTS: dict[Key, str] = {
     ("encoding.py", "_form", "parts[1] is Ellipsis", "is -> is not", 1): FASTER,
     ("encoding.py", "_form", "type(None) in parts", "in -> not in", 1): NONE_SUCH,
     ("facts.py", "stored_values", "isinstance(fact, ValueDroppedFact)", "-> True", 1): NARROWS,
-    ("feed.py", "_traces", "recent[0][0] <= since", "<= -> <", 1): FASTER,
-    ("feed.py", "_traces", "isinstance(fact, TraceFact) and fact.seq >= since", "and -> or", 1): FASTER,
+    ("feed.py", "traces", "recent[0][0] <= since", "<= -> <", 1): FASTER,
+    ("feed.py", "traces", "isinstance(fact, TraceFact) and fact.seq >= since", "and -> or", 1): FASTER,
     (
         "graphs.py",
         "_plan_append",
@@ -51,7 +51,6 @@ EQUIVALENTS: dict[Key, str] = {
         1,
     ): NONE_SUCH,
     ("later.py", "_inside", "all(map(is_dataclass, classes))", "-> True", 1): NONE_SUCH,
-    ("lineage.py", "_told", "isinstance(fact, TraceFact)", "-> True", 1): NARROWS,
     ("redaction.py", "Redaction.__init__", "isinstance(fact, CommitFact)", "-> True", 1): NARROWS,
     ("redaction.py", "Redaction._look_at_manifests", "isinstance(fact, CommitFact)", "-> True", 1): NARROWS,
     (
