@@ -21,6 +21,7 @@ from localstore.disk import (
     leftovers,
     names,
     openfolder,
+    publishing,
     sessions,
     superseded,
 )
@@ -91,12 +92,13 @@ class Setting:
                 (journal, "CHUNK", self.ahead),
                 (superseded, "GRACE_S", self.grace_s),
                 # Files of a crash are laid out elsewhere, and are to be taken for those that crashed.
-                *((module, "place_of", lambda folder: "") for module in (fold, forking, sessions)),
+                *((module, "place_of", lambda folder: "") for module in (fold, forking, publishing)),
                 (leftovers, "STALE_S", self.stale_s),
                 (compaction, "FAN_IN", self.fan_in),
                 (housekeeping, "VIEW_DELAY_S", 0 if self.at_once else 1),
                 (names, "_unique", lambda: f"{next(count):016x}"),
                 (local, "fresh_id", lambda: f"{next(count):032x}"),
+                (publishing, "fresh_id", lambda: f"{next(count):032x}"),
                 (sessions, "fresh_id", lambda: f"{next(count):032x}"),
             ):
                 stack.enter_context(mock.patch.object(module, name, value))
