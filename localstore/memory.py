@@ -108,6 +108,7 @@ class MemoryKeeper:
             state = child_of(self._state, self._recent, self._surroundings.moment(), request)
             shared = Recent()
             shared.log, shared.by_key = list(self._recent.log), dict(self._recent.by_key)
+            shared.records = list(self._recent.records)
             return MemoryKeeper(state, shared, self._surroundings)
 
     def read(self, view: View[R]) -> R:

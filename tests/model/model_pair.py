@@ -51,6 +51,11 @@ class Side:
         at = pick % (len(known) + 1)
         return known[at] if at < len(known) else self.keep(door, self.stores[door].create_session(session_id))
 
+    def fork(self, session: SessionStore, other: str, at: str | None) -> Any:
+        """The child is of the store that gave the handle, whichever door was asked for it."""
+        door = next(door for door, handle in self.handles if handle is session)
+        return self.keep(door, session.fork(other, at=at))
+
     def keep(self, door: int, handle: SessionStore | None) -> Any:
         if handle is not None:
             self.handles = [*self.handles, (door, handle)][-MOST_HANDLES:]

@@ -111,7 +111,7 @@ class SameAnswers(Queues):
 
     @rule(door=doors, session_id=session_ids, pick=picks, other=session_ids, at=made.maybe_node)
     def fork(self, door, session_id, pick, other, at) -> None:
-        self.do(lambda side: side.keep(door, side.session(door, session_id, pick).fork(other, at=at)))
+        self.do(lambda side: side.fork(side.session(door, session_id, pick), other, at))
 
     @rule(door=doors)
     def lists(self, door) -> None:

@@ -19,6 +19,7 @@ from localstore import (
     HydratedSessionCheckpoint,
     InputNotFound,
     InvalidArgument,
+    LeaseOwnerIdentity,
     LocalStore,
     NextTurn,
     PendingTurnInputDraft,
@@ -319,6 +320,17 @@ class TestWhatFollows:
         found = {(place.what, place.id) for place in told.left}
         assert found == {("node", "SECRET-node"), ("branch", "SECRET-branch"), ("source key", "SECRET-key")}
         assert (report.is_complete, told.count, nodes(live.session)) == (False, 1, ["SECRET-node"])
+
+    def test_ids_in_what_happened_before_a_fork_are_told_of_the_child_too(self, live: Living) -> None:
+        owner = LeaseOwnerIdentity.opaque("SECRET-owner", "1")
+        lease = live.session.try_claim_session_execution_lease(SESSION, owner, HOUR).acquired()
+        live.session.release_session_execution_lease(lease.completion())
+        live.session.fork(CHILD)
+        told = {
+            each.session_id: [(place.what, place.id) for place in each.left]
+            for each in live.store.redact("SECRET").sessions
+        }
+        assert told == {each: [("change", "SECRET-owner")] for each in (SESSION, CHILD)}
 
     def test_attachments_that_match_are_told(self, live: Living) -> None:
         ref = live.store.attachments.put(b"a SECRET thing", AttachmentCreateMeta("text/plain", label="SECRET"))
