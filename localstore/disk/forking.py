@@ -39,7 +39,8 @@ def build_child(parent: str, loaded: Loaded, state: SessionState, building: str)
     _share_blobs(os.path.join(parent, names.BLOBS), os.path.join(building, names.BLOBS), loaded.archive.blobs())
     head = head_of(
         state,
-        generation=1,
+        # Later than any head of which the shared files have a copy: it may have been of the same id.
+        generation=loaded.head.generation + 1,
         folded_sum=loaded.head.folded_sum,
         files=shared,
         blob_bytes=loaded.head.blob_bytes,

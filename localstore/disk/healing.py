@@ -8,7 +8,7 @@ journal goes on unseen.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ..contract.errors import BackendError, CorruptRecord, RecordSchemaVersionError
@@ -29,9 +29,18 @@ def newest_head_copy(folder: str) -> Head | None:
 def head_copies(folder: str) -> list[Head]:
     """Every copy of a head of the session in `folder`, the newest first."""
     copies = [*_in_node_files(os.path.join(folder, names.NODES)), *_in_journals(folder)]
-    # The files that a forked session shares hold copies of its parent's head.
-    copies = [head for head in copies if names.belongs_to(os.path.basename(folder), head.session_id)]
-    return sorted(copies, key=lambda head: -head.generation)
+    return own_copies(folder, copies)
+
+
+def own_copies(folder: str, copies: Iterable[Head]) -> list[Head]:
+    """Those that are of the session in `folder`, the newest first.
+
+    The files that a forked session shares hold copies of the heads of those it descends from. One of these may have
+    been of the same id: it inherited less, and was of an earlier generation.
+    """
+    own = [head for head in copies if names.belongs_to(os.path.basename(folder), head.session_id)]
+    inherited = max((head.inherited_seq for head in own), default=0)
+    return sorted((head for head in own if head.inherited_seq == inherited), key=lambda head: -head.generation)
 
 
 def has_files(folder: str, head: Head) -> bool:

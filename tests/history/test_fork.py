@@ -449,6 +449,31 @@ class TestFiles:
             assert meta.session_id == CHILD
             child.checkpoint()
 
+    @pytest.mark.parametrize("damage", ["none", "missing", "flipped"])
+    def test_of_an_earlier_session_of_the_same_id_are_not_its_own(self, on_files: Living, damage: str) -> None:
+        """A session may descend from one that had its id: that one's heads are in the shared files, too."""
+        on_files.append(node("a"))
+        for number in range(3):
+            on_files.session.create_branch(f"branch {number}")
+            on_files.session.checkpoint()
+        middle = on_files.session.fork(CHILD)
+        on_files.store.delete_session(SESSION)
+        again = middle.fork(SESSION, at="a")
+        again.create_branch("its own")
+        expected = everything(again)
+        on_files.store.close()
+        head = _folder(on_files.root, SESSION) / "head.json"
+        match damage:
+            case "missing":
+                head.unlink()
+            case "flipped":
+                head.write_bytes(head.read_bytes().replace(b'"generation":', b'"generation";', 1))
+        with LocalStore(on_files.root, clock=on_files.clock) as store:
+            found = store.open_session(SESSION)
+            assert found is not None
+            assert everything(found) == expected
+            found.checkpoint()
+
 
 class TestInterrupted:
     """A child is there, whole, or it is not."""

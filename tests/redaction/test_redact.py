@@ -324,6 +324,7 @@ class TestWhatFollows:
     def test_ids_in_what_happened_before_a_fork_are_told_of_the_child_too(self, live: Living) -> None:
         owner = LeaseOwnerIdentity.opaque("SECRET-owner", "1")
         lease = live.session.try_claim_session_execution_lease(SESSION, owner, HOUR).acquired()
+        assert lease is not None
         live.session.release_session_execution_lease(lease.completion())
         live.session.fork(CHILD)
         told = {

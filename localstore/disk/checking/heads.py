@@ -13,7 +13,7 @@ from ..copies import is_elsewhere, look_over
 from ..files import read_sealed
 from ..fold import META_KIND
 from ..head import KIND, MAX_HEAD, Head, at_rest, unseal_head
-from ..healing import newest_head_copy
+from ..healing import newest_head_copy, own_copies
 from ..system import system
 from ..views import LEASE_KIND
 from .findings import Severity
@@ -80,14 +80,14 @@ def check_name(look: Look, head: Head) -> None:
 
 def check_head_copies(look: Look, head: Head, copies: tuple[Head, ...]) -> None:
     """The newest node file ends with a copy of the head, which says what the head says."""
-    own = [copy for copy in copies if copy.session_id == head.session_id]
+    own = own_copies(look.folder, copies)
     path = look.path(names.HEAD)
     if not head.files:
         return
     if not own:
         look.error("no_head_copy", path, "no node file has a copy of this head")
         return
-    newest = max(own, key=lambda copy: copy.generation)
+    newest = own[0]
     if newest.generation > head.generation:
         look.error("head_is_old", path, f"it is generation {head.generation}, a node file of it has a later one")
         return

@@ -15,7 +15,7 @@ from .. import names
 from ..files import is_ours, read_sealed, with_our_frame
 from ..fold import META_KIND
 from ..head import KIND, MAX_HEAD, NO_SUM, Head, NodeFileRef, load_head, unseal_head
-from ..healing import journals, newest_head_copy
+from ..healing import journals, newest_head_copy, own_copies
 from ..journal import MAX_JOURNAL, read_header
 from ..nodefile import salvage_head
 from ..salvage import SalvagedFile
@@ -36,10 +36,9 @@ def head_left(folder: str, now_ms: int) -> tuple[Head, str] | None:
     if copy is not None:
         return copy, "its newest copy"
     files = _node_files(folder)
-    copies = [*_copies_in_files(folder, files), *_copies_in_journals(folder)]
-    copies = [head for head in copies if names.belongs_to(os.path.basename(folder), head.session_id)]
-    best = max(copies, key=lambda head: head.generation, default=None)
-    if best is not None:
+    copies = own_copies(folder, [*_copies_in_files(folder, files), *_copies_in_journals(folder)])
+    if copies:
+        best = copies[0]
         named = {ref.name for ref in best.files}
         later = [ref for ref in files if ref.name not in named and ref.first_seq > best.folded_seq]
         last = max([best.folded_seq, *(ref.last_seq for ref in later)])
