@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,16 +23,29 @@ _ROOM = 2 << 30
 _PLACE = "PYTEST_DEBUG_TEMPROOT"
 """Where pytest makes the folders of tests."""
 _ON_DISK = ("race", "crash")
+_WORKER = "folders in memory"
 _IN_MEMORY = pytest.StashKey[bool]()
 _FAILED = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A worker of pytest-xdist is told its folder by the process that started it, which has decided.
+    told = getattr(config, "workerinput", None)
+    config.stash[_IN_MEMORY] = _begin_in_memory(config) if told is None else told[_WORKER]
+
+
+def _begin_in_memory(config: pytest.Config) -> bool:
     is_told = config.getoption("basetemp") is not None or _PLACE in os.environ
     has_room = os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _ROOM
-    config.stash[_IN_MEMORY] = has_room and not is_told
-    if config.stash[_IN_MEMORY]:
+    if has_room and not is_told:
         os.environ[_PLACE] = str(_MEMORY)
+        return True
+    return False
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput[_WORKER] = node.config.stash[_IN_MEMORY]
 
 
 @pytest.hookimpl(wrapper=True)
