@@ -162,7 +162,7 @@ OWN = [
     (names.blob(SHA), False, Place.BLOBS, EntryKind.BLOB),
     (names.spool_entry(3, "turn-1"), False, Place.INPUTS, EntryKind.SPOOL_ENTRY),
     (names.spool_entry(3, "Turn 1"), False, Place.WORK, EntryKind.SPOOL_ENTRY),
-    (names.quarantined(names.journal(12)), False, Place.QUARANTINE, EntryKind.QUARANTINED),
+    ("0000000000000012.journal.0123456789abcdef.bad", False, Place.QUARANTINE, EntryKind.QUARANTINED),
 ]
 
 
@@ -218,6 +218,12 @@ def test_what_others_leave_in_a_folder_is_foreign(name):
 
 def test_temporary_names_never_repeat():
     assert len({names.temporary("head.json") for _ in range(100)}) == 100
+
+
+def test_names_in_the_quarantine_never_repeat():
+    found = {names.quarantined(names.journal(12)) for _ in range(100)}
+    assert len(found) == 100
+    assert {classify(name, False, Place.QUARANTINE) for name in found} == {EntryKind.QUARANTINED}
 
 
 @given(any_text, st.integers(0, names.MAX_SEQ))
