@@ -12,9 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from localstore.disk import names
 from localstore.disk.check import check_store
+
+# What is drawn at random is the same each time, so that an answer depends on the code alone; `--hypothesis-profile
+# default` and the runs at length draw something else each time.
+settings.load_profile("ci")
 
 _DEPTH = 3
 _MEMORY = Path("/dev/shm")
