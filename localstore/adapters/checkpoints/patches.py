@@ -102,6 +102,23 @@ def patched(before: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     return after
 
 
+def patch_in(target: dict[str, Any], patch: dict[str, Any]) -> None:
+    """`patched`, in place: the objects in `target` must be nobody else's, and those in `patch` become its own."""
+    for key in patch.get(_GONE, ()):
+        target.pop(key, None)
+    for name, value in patch.items():
+        if name == _GONE:
+            continue
+        key = name.removeprefix("$")
+        old = target.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            patch_in(old, value)
+        elif isinstance(value, dict) and isinstance(old, list) and value.keys() == {_PIECES}:
+            target[key] = joined(old, value[_PIECES])
+        else:
+            target[key] = value
+
+
 def expected(
     state: dict[str, Any], metadata: dict[str, Any], changed: Collection[str], gone: Collection[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -110,13 +127,28 @@ def expected(
     The step is one higher, channels that have another value or none have a version that is one higher than all, and
     where updated channels are listed, they are those with another value.
     """
-    versions, step = state.get("channel_versions"), metadata.get("step")
+    state, metadata = {**state}, {**metadata}
+    if isinstance(state.get("channel_versions"), dict):
+        state["channel_versions"] = {**state["channel_versions"]}
+    anticipate(state, metadata, changed, gone)
+    return state, metadata
+
+
+def anticipate(
+    state: dict[str, Any], metadata: dict[str, Any], changed: Collection[str], gone: Collection[str]
+) -> None:
+    """`expected`, in place."""
+    versions = state.get("channel_versions")
     if isinstance(versions, dict) and all(type(version) is int for version in versions.values()):
         bumped = max(versions.values(), default=0) + 1
-        state = {**state, "channel_versions": {**versions, **dict.fromkeys((*changed, *gone), bumped)}}
+        for channel in changed:
+            versions[channel] = bumped
+        for channel in gone:
+            versions[channel] = bumped
     if isinstance(state.get("updated_channels"), list):
-        state = {**state, "updated_channels": sorted(changed)}
-    return state, {**metadata, "step": step + 1} if type(step) is int else metadata
+        state["updated_channels"] = sorted(changed)
+    if type(metadata.get("step")) is int:
+        metadata["step"] += 1
 
 
 def _named(key: str) -> str:

@@ -75,23 +75,32 @@ def _number(said: Said, found: list[Said]) -> bool:
     return False
 
 
-def understood(said: Said, node: int, part: Callable[[Place], Said]) -> Tree:
-    """The tree that is said in that node; `part` gives what is referred to."""
+def understood(said: Said, node: int, part: Callable[[Place], Said], model: Callable[[Place], Tree]) -> Tree:
+    """The tree that is said in that node; `part` gives what is referred to, `model` the tree that another is told by.
+
+    Lists and objects in it are nobody else's, so that they may be changed.
+    """
     # Most of what is said are scalars: they are not called for.
     if isinstance(said, list):
-        return [understood(item, node, part) if isinstance(item, _NESTED) else item for item in said]
+        return [understood(item, node, part, model) if isinstance(item, _NESTED) else item for item in said]
     if not isinstance(said, dict):
         return said
     mark = mark_of(said)
     if mark == "$r":
         place = _place(said[mark], node)
-        return understood(part(place), place.node, part)
+        found = part(place)
+        return understood(found, place.node, part, model) if isinstance(found, _NESTED) else found
     if mark == "$s":
         content = said[mark]
-        place, changes = _place(content, node), iter(content[2:])
-        leaves = {leaf: understood(value, node, part) for leaf, value in zip(changes, changes, strict=True)}
-        return _with_leaves(understood(part(place), place.node, part), leaves, [0])
-    return {key: understood(item, node, part) if isinstance(item, _NESTED) else item for key, item in said.items()}
+        changes = iter(content[2:])
+        leaves = {
+            leaf: understood(value, node, part, model) if isinstance(value, _NESTED) else value
+            for leaf, value in zip(changes, changes, strict=True)
+        }
+        return _with_leaves(model(_place(content, node)), leaves, [0])
+    return {
+        key: understood(item, node, part, model) if isinstance(item, _NESTED) else item for key, item in said.items()
+    }
 
 
 def _place(content: object, node: int) -> Place:

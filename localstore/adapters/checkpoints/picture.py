@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from langgraph.checkpoint.base import WRITES_IDX_MAP, writes_sort_key
 
@@ -30,10 +30,9 @@ from ...contract.errors import CorruptRecord
 from ...contract.graph import SessionNodeRecord
 from ...contract.values import encoded
 from . import messages
-from .cells import Codec, Serialised
-from .patches import expected, joined, patched
-from .phrases import Place, Said, parts, understood
-from .trees import Tree, mark_of
+from .phrases import LONG_TEXT, Place, Said, parts, understood
+from .states import NOTHING, Cell, Making, State
+from .trees import Tree
 
 CHECKPOINT: Final = "langgraph.put"
 WRITES: Final = "langgraph.writes"
@@ -46,38 +45,6 @@ _RECENT_PARTS: Final = 1024
 
 Key: TypeAlias = tuple[str, str]
 """Namespace and id of a checkpoint."""
-
-
-class Cell:
-    """A value where it was said; shared by all checkpoints that have it."""
-
-    __slots__ = ("_node", "_said", "_serialised")
-
-    def __init__(self, said: Said, node: int, serialised: Serialised | None = None) -> None:
-        self._said = said
-        self._node = node
-        self._serialised = serialised
-
-    def tree(self, picture: Picture) -> Tree:
-        """The value as a tree."""
-        return picture.understand(self._said, self._node)
-
-    def serialised(self, picture: Picture, codec: Codec) -> Serialised:
-        """The value as its serialiser gave it."""
-        if self._serialised is None:
-            self._serialised = codec.hear(self.tree(picture))
-        return self._serialised
-
-
-class State(NamedTuple):
-    """All that a checkpoint holds."""
-
-    state: dict[str, Any]
-    metadata: dict[str, Any]
-    values: dict[str, Cell | tuple[Cell, ...]]
-
-
-NOTHING: Final = State({}, {}, {})
 
 
 @dataclass(slots=True)
@@ -113,6 +80,8 @@ class Picture:
 
     Attributes:
         revision: the head's revision that this shows.
+        nodes: ours, by number.
+        payloads: what they say, decoded once.
         leaf: the number of the head's node; `None` where there is none, or it is no node of ours.
         foreign: nodes that are not ours.
         last: the highest number of a node.
@@ -127,6 +96,7 @@ class Picture:
         self.foreign: list[SessionNodeRecord] = []
         self.last = 0
         self.nodes: dict[int, SessionNodeRecord] = {}
+        self.payloads: dict[int, dict[str, Any]] = {}
         self.checkpoints: dict[str, dict[str, CheckpointNode]] = {}
         self.writes: dict[Key, dict[tuple[str, int], Write]] = {}
         self.size = 0
@@ -138,6 +108,7 @@ class Picture:
         self._recent: OrderedDict[int, State] = OrderedDict()
         self._anchors: dict[int, State] = {}
         self._parts: OrderedDict[int, list[Said]] = OrderedDict()
+        self._models: dict[Place, Tree] = {}
 
     def count(self) -> int:
         """How many nodes are known."""
@@ -160,8 +131,9 @@ class Picture:
             self.last = max(self.last, number or 0)
             return
         self.nodes[number] = record
+        self.payloads[number] = payload
         self.last = max(self.last, number)
-        self.size += 512 + len(encoded(record, "payload"))
+        self.size += 1024 + 2 * len(encoded(record, "payload"))
         told = messages.told_in(payload)
         if told is not None:
             self.said[number] = told
@@ -245,6 +217,8 @@ class Picture:
 
         Messages that came with them are on that way too.
         """
+        if key not in self.writes:
+            return [], last
         own = self.nodes_of_writes(key)
         found: list[int] = []
         while own and last is not None and (last in own or last in self.alone):
@@ -263,7 +237,7 @@ class Picture:
     def understand(self, said: Said, number: int) -> Tree:
         """The tree that is said in that node, with everything that it refers to."""
         try:
-            return understood(said, number, self._part)
+            return understood(said, number, self._part, self._model)
         except (RecursionError, ValueError, TypeError, KeyError, IndexError) as error:
             raise CorruptRecord("a value in a checkpoint", f"it cannot be understood: {error!r}") from error
 
@@ -271,26 +245,40 @@ class Picture:
         """The parts of a node."""
         found = self._parts.get(number)
         if found is None:
-            record = self.nodes.get(number)
-            if record is None:
+            payload = self.payloads.get(number)
+            if payload is None:
                 raise CorruptRecord(f"node {number}", "a checkpoint refers to it, and it is not there")
-            found = self._parts[number] = parts(record.payload)
+            found = self._parts[number] = parts(payload)
             if len(self._parts) > _RECENT_PARTS:
                 self._parts.popitem(last=False)
         return found
 
     def messages_of(self, number: int) -> Iterator[Tree]:
         """The trees of all messages that are said in a node's values and writes."""
-        payload = self.nodes[number].payload
+        payload = self.payloads[number]
         for section in ("values", "writes"):
             for _, tree in messages.messages_in(self.understand(payload.get(section), number)):
                 yield tree
 
     def _part(self, place: Place) -> Said:
+        if place.part == 0:
+            # A message's text comes first: that it was said is what most nodes are referred to for.
+            content = self.payloads.get(place.node, {}).get("content")
+            if type(content) is str and len(content) >= LONG_TEXT:
+                return content
         found = self.parts(place.node)
         if not 0 <= place.part < len(found):
             raise CorruptRecord(f"node {place.node}", f"a checkpoint refers to part {place.part}, it has {len(found)}")
         return found[place.part]
+
+    def _model(self, place: Place) -> Tree:
+        """A part as a tree that is not given out: many are told by a few."""
+        found = self._models.get(place)
+        if found is None:
+            if len(self._models) >= _RECENT_PARTS:
+                self._models.clear()
+            found = self._models[place] = self.understand(self._part(place), place.node)
+        return found
 
     def state_of(self, node: CheckpointNode) -> State:
         """All that a checkpoint holds. It is shared: copy what is given out."""
@@ -304,11 +292,15 @@ class Picture:
             base, at = at.base, None if at.base is None else self._by_number.get(at.base)
             if base is not None and at is None:
                 raise CorruptRecord(f"node {base}", f"checkpoint {node.key[1]!r} is built on it, and it is not there")
+        making = Making(self, state or NOTHING)
         for each in reversed(missing):
-            state = self._applied(state or NOTHING, each.number)
-            if each.depth % _ANCHOR_EVERY == _ANCHOR_EVERY - 1:
-                self._anchors[each.number] = state
-        assert state is not None
+            try:
+                making.change(self.payloads[each.number], each.number)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise self._damaged(each.number, error) from error
+            if each.depth % _ANCHOR_EVERY == _ANCHOR_EVERY - 1 and each is not node:
+                self._anchors[each.number] = making.made(is_last=False)
+        state = making.made(is_last=True)
         self.remember(node.number, state)
         return state
 
@@ -322,53 +314,8 @@ class Picture:
     def _known(self, number: int) -> State | None:
         return self._recent.get(number) or self._anchors.get(number)
 
-    def _applied(self, before: State, number: int) -> State:
-        payload = self.nodes[number].payload
-        try:
-            gone, said_values = payload.get("gone", ()), payload.get("values", {})
-            values = {channel: value for channel, value in before.values.items() if channel not in gone}
-            for channel, said in said_values.items():
-                values[channel] = self._value(said, number, values.get(channel))
-            state, metadata = expected(before.state, before.metadata, said_values, gone)
-            if "state" in payload:
-                state = patched(state, self._object(payload, "state", number))
-            if "metadata" in payload:
-                metadata = patched(metadata, self._object(payload, "metadata", number))
-            return State(state, metadata, values)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self._damaged(number, error) from error
-
-    def _value(self, said: Said, number: int, before: Cell | tuple[Cell, ...] | None) -> Cell | tuple[Cell, ...]:
-        mark = mark_of(said)
-        cells = before if isinstance(before, tuple) else ()
-        if mark == "$a":
-            return (*cells, *[Cell(item, number) for item in said[mark]])
-        if mark == "$l":
-            fresh = [[Cell(item, number) for item in each] if isinstance(each, list) else each for each in said[mark]]
-            return tuple(joined(cells, fresh))
-        if mark == "$w":
-            return told_list(self.understand(said[mark], number), number)
-        if mark == "$p" and isinstance(before, Cell):
-            old = before.tree(self)
-            if isinstance(old, dict):
-                return Cell(patched(old, self._object(said, mark, number)), number)
-        return Cell(said, number)
-
-    def _object(self, payload: dict[str, Any], section: str, number: int) -> dict[str, Any]:
-        tree = self.understand(payload[section], number)
-        if not isinstance(tree, dict):
-            raise TypeError(f"its {section} is no object")
-        return tree
-
     def _damaged(self, number: int, error: Exception) -> CorruptRecord:
         return CorruptRecord(f"node {number} of a thread", f"it is no checkpoint as they are written: {error!r}")
-
-
-def told_list(tree: Tree, number: int) -> tuple[Cell, ...]:
-    """The elements of a list that was said elsewhere; a tree says itself."""
-    if not isinstance(tree, list):
-        raise TypeError("what should be a list is none")
-    return tuple(Cell(item, number) for item in tree)
 
 
 def default_index(channel: str, position: int) -> int:
@@ -378,9 +325,9 @@ def default_index(channel: str, position: int) -> int:
 
 def number_of(node_id: str | None) -> int | None:
     """The number in a node's id, or `None` for an id that is none of ours."""
-    if node_id is not None and node_id.isascii() and node_id.isdecimal() and not node_id.startswith("0"):
-        return int(node_id)
-    return None
+    if node_id is None or not node_id.isdecimal() or node_id[0] == "0" or not node_id.isascii():
+        return None
+    return int(node_id)
 
 
 def pictured(records: Iterable[SessionNodeRecord]) -> Picture:

@@ -17,7 +17,8 @@ from .._lane import Lane, Step
 from .cells import Codec, Serialised
 from .drafts import Draft
 from .phrases import Vocabulary, digest_of
-from .picture import Cell, CheckpointNode, Key, Picture, State, number_of, pictured
+from .picture import CheckpointNode, Key, Picture, number_of, pictured
+from .states import Cell, State
 from .writing import DumpedCheckpoint, DumpedWrite, draft_checkpoint, draft_writes
 
 FRAMEWORK: Final = "langgraph"

@@ -17,17 +17,8 @@ from .drafts import Draft
 from .newcomers import NewMessages, Trees
 from .patches import Piece, difference, expected, pieces
 from .phrases import Said, Speaker
-from .picture import (
-    CHECKPOINT,
-    NOTHING,
-    WRITES,
-    Cell,
-    CheckpointNode,
-    Key,
-    Picture,
-    State,
-    default_index,
-)
+from .picture import CHECKPOINT, WRITES, CheckpointNode, Key, Picture, default_index
+from .states import NOTHING, Cell, State
 
 
 @dataclass(frozen=True, slots=True)
