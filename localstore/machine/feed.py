@@ -67,8 +67,57 @@ def _load_change(found: JsonValue) -> TracedChange:
 
 
 def gathered(records: Sequence[Unfolded]) -> TraceFact:
-    """The fact that keeps the traces of these records, of which there is one at least."""
-    return TraceFact(records[-1][0], EncodedJson(b"[%b]" % b",".join([text for _, text in records])))  # type: ignore[arg-type]
+    """The fact that keeps the traces of these records, of which there is one at least.
+
+    Most records are a commit and nothing else, right after another record. Behind that one's trace theirs is
+    `[mark, milliseconds since, id, ...]`, where the revision is one higher than the last one named.
+    """
+    before = _Before()
+    told = [before.brief(orjson.loads(text)) for _, text in records]
+    return TraceFact(records[-1][0], EncodedJson(orjson.dumps(told)))  # type: ignore[arg-type]
+
+
+class _Before:
+    """What the traces of a list said last: what follows is told by it."""
+
+    def __init__(self) -> None:
+        self.seq: int | None = None
+        self.at_ms = 0
+        self.revision: int | None = None
+
+    def brief(self, found: Any) -> Any:
+        """The trace, briefly where it can be."""
+        if not isinstance(found, list) or self.seq is None or self.revision is None:
+            return self._whole(found)
+        seq, mark, at_ms, *changes = found
+        is_commit = len(changes) == 1 and changes[0][0] == ChangeKind.COMMITTED
+        if not is_commit or seq != self.seq + 1 or changes[0][-1] != self.revision + 1:
+            return self._whole(found)
+        elapsed, self.seq, self.at_ms, self.revision = at_ms - self.at_ms, seq, at_ms, self.revision + 1
+        return [mark, elapsed, *changes[0][1:-1]]
+
+    def _whole(self, found: Any) -> Any:
+        self.note(_load_trace(found))
+        return found
+
+    def trace(self, found: JsonValue) -> Trace:
+        """The trace that was told so."""
+        if not isinstance(found, list) or not found or type(found[0]) is not str:
+            return self.note(_load_trace(found))
+        mark, elapsed, *ids = found if len(found) > 1 else [*found, None]
+        if self.seq is None or self.revision is None or type(elapsed) is not int:
+            raise Malformed("a trace does not say what it follows")
+        if any(type(each) is not str for each in ids):
+            raise Malformed("a trace names what is no id")
+        change = TracedChange(ChangeKind.COMMITTED, tuple(ids), self.revision + 1)
+        return self.note(Trace(self.seq + 1, mark, self.at_ms + elapsed, (change,)))
+
+    def note(self, trace: Trace) -> Trace:
+        """Go on from this trace."""
+        self.seq, self.at_ms = trace.seq, trace.at_ms
+        revisions = [each.revision for each in trace.changes if each.revision is not None]
+        self.revision = revisions[-1] if revisions else self.revision
+        return trace
 
 
 def traces_of(fact: TraceFact) -> list[Trace]:
@@ -82,7 +131,8 @@ def traces_of(fact: TraceFact) -> list[Trace]:
 def _load_traces(found: JsonValue) -> list[Trace]:
     if not isinstance(found, list):
         raise Malformed("the traces are no list")
-    return [_load_trace(each) for each in found]
+    before = _Before()
+    return [before.trace(each) for each in found]
 
 
 def _settled(event: ev.InputsSettled) -> tuple[ChangeKind, tuple[str, ...]]:

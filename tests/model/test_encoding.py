@@ -19,7 +19,7 @@ from localstore import (
 )
 from localstore.machine import events, facts
 from localstore.machine.encoding import Malformed, dump, load
-from localstore.machine.feed import traces_of
+from localstore.machine.feed import gathered, traces_of
 from localstore.testing import append_commit, node
 from tests.model.pure_session import PureSession
 
@@ -104,7 +104,33 @@ TRACES: dict[str, Any] = {
     "a change of a revision alone": [[1, "mark", 0, [5]]],
     "an id that is none": [[1, "mark", 0, ["committed", 5, "a"]]],
     "an unknown kind": [[1, "mark", 0, ["x"]]],
+    "a brief one that follows nothing": [["mark", 1, "a"]],
+    "a brief one that follows no revision": [[1, "mark", 0, ["lease_cleared"]], ["mark", 1, "a"]],
+    "a brief one without a time": [[1, "mark", 0, ["committed", "a", 1]], ["mark"]],
+    "a brief one whose time is none": [[1, "mark", 0, ["committed", "a", 1]], ["mark", "1", "a"]],
+    "a brief one with an id that is none": [[1, "mark", 0, ["committed", "a", 1]], ["mark", 1, 5]],
 }
+
+
+def test_traces_are_gathered_briefly_and_come_back():
+    told: list[Any] = [
+        [3, "m3", 1000, ["lease_set", "me"]],
+        [4, "m4", 1001, ["committed", "a", 7]],
+        [5, "m5", 1005, ["committed", "b", "c", 8]],
+        [6, "m6", 1003, ["committed", 9]],
+        [7, "m7", 1003, ["committed", "d", 10], ["lease_cleared"]],
+        [8, "m8", 1009, ["head_moved", "a", 11]],
+        [9, "m9", 1010, ["committed", "e", 12]],
+        [10, "m10", 1010, ["committed", "f", 14]],
+        [12, "m12", 1010, ["committed", "g", 15]],
+    ]
+    fact = gathered([(each[0], orjson.dumps(each)) for each in told])
+    found: Any = fact.traces
+    assert [len(each) for each in found] == [4, 4, 4, 2, 5, 4, 3, 4, 4]
+    assert found[2:4] == [["m5", 4, "b", "c"], ["m6", -2]]
+    plain = traces_of(facts.TraceFact(12, told))
+    assert traces_of(fact) == plain
+    assert [(each.seq, each.mark, each.at_ms) for each in plain] == [(each[0], each[1], each[2]) for each in told]
 
 
 @pytest.mark.parametrize("name", TRACES)
