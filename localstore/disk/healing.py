@@ -2,7 +2,7 @@
 
 Each node file that a fold or a merge wrote ends with a copy of the head that it was written for, and the journal of a
 session without node files begins with one. The newest copy counts whose node files are all there, and behind which no
-journal goes on unseen.
+journal and no node file goes on unseen.
 """
 
 from __future__ import annotations
@@ -23,13 +23,28 @@ from .system import system
 def newest_head_copy(folder: str) -> Head | None:
     """The newest copy of the head by which nothing that is there would be overlooked."""
     reached = Journals(folder)
-    return next((head for head in head_copies(folder) if has_files(folder, head) and reached.continue_from(head)), None)
+    copies, unread = _copies(folder)
+    for at, head in enumerate(copies):
+        if has_files(folder, head) and reached.continue_from(head):
+            last = reached.reach(head)
+            is_last = all(later.folded_seq <= last for later in copies[:at])
+            return head if is_last and (reached.has_next(head) or not unread) else None
+    return None
 
 
 def head_copies(folder: str) -> list[Head]:
     """Every copy of a head of the session in `folder`, the newest first."""
-    copies = [*_in_node_files(os.path.join(folder, names.NODES)), *_in_journals(folder)]
-    return own_copies(folder, copies)
+    return _copies(folder)[0]
+
+
+def _copies(folder: str) -> tuple[list[Head], set[str]]:
+    """Every copy of a head, the newest first, and the node files that have none to be read and that none names.
+
+    One of these may be the newest. While a journal goes on, it is what a fold did not finish.
+    """
+    unread: set[str] = set()
+    copies = [*_in_node_files(os.path.join(folder, names.NODES), unread), *_in_journals(folder)]
+    return own_copies(folder, copies), unread - {ref.name for head in copies for ref in head.files}
 
 
 def own_copies(folder: str, copies: Iterable[Head]) -> list[Head]:
@@ -40,7 +55,9 @@ def own_copies(folder: str, copies: Iterable[Head]) -> list[Head]:
     """
     own = [head for head in copies if names.belongs_to(os.path.basename(folder), head.session_id)]
     inherited = max((head.inherited_seq for head in own), default=0)
-    return sorted((head for head in own if head.inherited_seq == inherited), key=lambda head: -head.generation)
+    own = [head for head in own if head.inherited_seq == inherited]
+    # Of one generation, the shorter one is of a fold that came to nothing.
+    return sorted(own, key=lambda head: (-head.generation, -head.folded_seq))
 
 
 def has_files(folder: str, head: Head) -> bool:
@@ -49,7 +66,8 @@ def has_files(folder: str, head: Head) -> bool:
     return all(_is_there(where, ref) for ref in head.files)
 
 
-def _in_node_files(where: str) -> Iterator[Head]:
+def _in_node_files(where: str, unread: set[str]) -> Iterator[Head]:
+    """The copies in node files; `unread` gets the names of those whose copy cannot be read."""
     try:
         found = system.listdir(where)
     except FileNotFoundError:
@@ -57,7 +75,10 @@ def _in_node_files(where: str) -> Iterator[Head]:
     for sha in filter(None, map(names.parse_node_file, found)):
         try:
             file = NodeFile.open(os.path.join(where, names.node_file(sha)), sha)
-        except (CorruptRecord, RecordSchemaVersionError, BackendError, FileNotFoundError):
+        except (CorruptRecord, RecordSchemaVersionError, BackendError):
+            unread.add(sha)
+            continue
+        except FileNotFoundError:
             continue
         try:
             head = load_head(file.head_copy())
@@ -65,7 +86,7 @@ def _in_node_files(where: str) -> Iterator[Head]:
             files = (ref if ref.name else replace(ref, name=sha, size=file.size) for ref in head.files)
             yield replace(head, files=tuple(files))
         except (CorruptRecord, Malformed, BackendError):
-            continue
+            unread.add(sha)
         finally:
             file.close()
 
@@ -97,6 +118,10 @@ class Journals:
         """The last record that a session with this head sees, in it or in the journal that continues it."""
         path = next((path for first, path in self._found if first == head.folded_seq + 1), None)
         return head.folded_seq if path is None else max(head.folded_seq, self._last_of(path))
+
+    def has_next(self, head: Head) -> bool:
+        """Whether there is a journal that continues the head."""
+        return any(first == head.folded_seq + 1 for first, _ in self._found)
 
     def continue_from(self, head: Head) -> bool:
         """Whether a session with this head sees everything that is in the journals."""

@@ -1,0 +1,78 @@
+"""A head that is lost together with a node file: an older copy of it never passes for the session."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from localstore import CorruptRecord, FullGraph, LocalStore
+from localstore.disk.check import check_store
+from localstore.disk.repair import repair_store
+from localstore.testing import chain
+from tests.golden.golden_maker import commit
+
+IDS = ("n1", "n2", "n3", "n4")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A store with a session at rest, in a node file for each of four nodes."""
+    with LocalStore(tmp_path / "store") as store:
+        session = store.create_session("a")
+        for each in chain(*IDS):
+            commit(session, each)
+            session.checkpoint()
+    return tmp_path / "store"
+
+
+def behead(root: Path) -> list[Path]:
+    """Remove the session's head; the node files that it named, oldest first."""
+    (folder,) = (root / "sessions").iterdir()
+    head = json.loads((folder / "head.json").read_bytes())
+    (folder / "head.json").unlink()
+    return [folder / "nodes" / f"{ref['name']}.jsonl" for ref in head["files"]]
+
+
+def shown(root: Path) -> list[str]:
+    with LocalStore(root) as store:
+        session = store.open_session("a")
+        assert session is not None
+        found = session.load_session(FullGraph())
+        assert found is not None
+        session.checkpoint()
+        return [node.node_id for node in found.graph.nodes]
+
+
+def test_it_is_made_good_where_all_node_files_are_there(root: Path) -> None:
+    behead(root)
+    assert shown(root) == list(IDS)
+
+
+@pytest.mark.parametrize("damage", ["ending", "all"])
+def test_not_by_an_older_one_where_the_newest_node_file_cannot_be_read(root: Path, damage: str) -> None:
+    newest = behead(root)[-1]
+    raw = newest.read_bytes()
+    newest.write_bytes(raw[:-9] + b"?" * 9 if damage == "ending" else b"?" * len(raw))
+    with pytest.raises(CorruptRecord):
+        shown(root)
+    assert "no_head" in {each.kind for each in check_store(root).errors}
+    report = repair_store(root)
+    assert report.after.errors == ()
+    if damage == "ending":
+        assert shown(root) == list(IDS)
+    else:
+        assert shown(root) == list(IDS[:-1])
+        assert any(action.lost for action in report.actions)
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_not_by_an_older_one_where_the_newest_names_a_file_that_is_gone(root: Path, gone: int) -> None:
+    behead(root)[gone].unlink()
+    with pytest.raises(CorruptRecord):
+        shown(root)
+    report = repair_store(root)
+    assert report.after.errors == ()
+    assert any(action.lost for action in report.actions)
+    assert shown(root) == [each for each in IDS if each != IDS[gone]]
