@@ -303,8 +303,9 @@ class Store:
         Each session is copied as it is at one moment, while others go on with it; a later backup touches what has
         changed alone. Immutable files are hard links where that is possible: damage to their bytes on this disk is
         damage to both, so that a copy on another disk is needed, too. A session that was deleted goes to the backup's
-        trash, and stays there; the trash of this store is not copied. The backup is a store, but one that was written
-        to is refused. `tell` is called with how many sessions are done, and of how many.
+        trash, and stays there; so does one that went another way since, as when this store was put back to how it was
+        before. The trash of this store is not copied. The backup is a store, but one that was written to is refused.
+        `tell` is called with how many sessions are done, and of how many.
 
         Raises `BackendError` for a folder that has anything else in it. What is damaged or refused raises once all else
         is copied. A crash leaves each session as it was in the last backup, or as it is in this one.

@@ -176,6 +176,53 @@ class TestBackup:
         with LocalStore(place) as backup:
             assert [entry.session_id for entry in backup.trash()] == ["b"]
 
+    @pytest.mark.parametrize("how", ["as far", "farther", "not as far", "vacuumed"])
+    def test_of_a_store_that_was_put_back_and_went_on(self, store, place, tmp_path, how):
+        """What went another way than its backup is another session: of the one before, the trash has it all."""
+        reached(store, "a").tombstone_nodes(["n0"])
+        store.close()
+        former = tmp_path / "former"
+        shutil.copytree(store.root, former)
+        with LocalStore(store.root) as store:
+            session = reached(store, "a")
+            if how == "vacuumed":
+                session.vacuum()
+            else:
+                commit(session, node("ours", "n1"))
+            store.backup(place)
+        shutil.rmtree(store.root)
+        shutil.copytree(former, store.root)
+        with LocalStore(store.root) as store:
+            session = reached(store, "a")
+            for number in range({"as far": 1, "farther": 3}.get(how, 0)):
+                commit(session, node(f"theirs-{number}", "n1"))
+                session.checkpoint()
+            if how == "vacuumed":
+                session.create_branch("a branch")
+                session.checkpoint()
+            assert store.backup(place).copied == ("a",)
+            assert store.backup(place).unchanged == ("a", "b", "c")
+        assert sound(place)
+        assert contents(place) == contents(store.root)
+        with LocalStore(place) as backup:
+            assert [entry.session_id for entry in backup.trash()] == ["a"] * (how != "vacuumed")
+            backup.delete_session("a")
+            latest = backup.trash()[-1]
+            restored = backup.restore_session("a", deleted_at_ms=latest.deleted_at_ms)
+            assert (restored.load_node("ours") is not None) is (how != "vacuumed")
+
+    def test_again_makes_good_what_was_lost_of_its_heads(self, store, place):
+        store.backup(place)
+        (head,) = place.glob("sessions/a-*/head.json")
+        former = head.read_bytes()
+        for damage in (b"", former[:-9], None):
+            head.unlink()
+            if damage is not None:
+                head.write_bytes(damage)
+            store.backup(place)
+            assert head.read_bytes() == former
+            assert sound(place)
+
     def test_does_not_depend_on_the_store(self, store, place):
         store.backup(place)
         store.close()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ..contract.archives import BackupReport
 from ..contract.errors import BackendError, CorruptRecord, SessionNotFound, StoreError
 from ..contract.sessions import Durability
+from ..machine.lineage import parted_from
 from . import names, snapshots
 from .files import read_sealed, seal
 from .fold import write_head
@@ -100,6 +101,12 @@ def _content(path: str) -> bytes | None:
         return None
 
 
+def _is_written_to(folder: str, head: Head) -> bool:
+    """Whether a session of a backup, of which this is the head, was written to by others since."""
+    # The heads of a backup have no place, which every head that is written there by others has.
+    return bool(head.place) or any(names.parse_journal(name) is not None for name in system.listdir(folder))
+
+
 class _Backup:
     def __init__(self, source: FileSessions, target: FileSessions, root: str, path: str) -> None:
         self._source = source
@@ -144,7 +151,7 @@ class _Backup:
         if not isinstance(keeper, FileKeeper):
             raise SessionNotFound(session_id)
         folder = os.path.join(self._path, names.SESSIONS, os.path.basename(keeper.folder))
-        if os.path.lexists(folder) and self._incarnation(folder, session_id) != keeper.incarnation:
+        if os.path.lexists(folder) and self._is_another(keeper, folder):
             self._target.remove(session_id)
             self._target.make_way(session_id)
         # Somebody else may be making the same backup.
@@ -155,13 +162,23 @@ class _Backup:
         return snapshots.of_one_moment(keeper, self._from, self._source.surroundings.moment(), take)
 
     @staticmethod
-    def _incarnation(folder: str, session_id: str) -> str | None:
+    def _is_another(keeper: FileKeeper, folder: str) -> bool:
+        """Whether the session of this name in the backup is another one, or went another way.
+
+        That is so where the store was put back to how it was before the backup, and went on from there.
+        """
         try:
-            there = load_head_only(folder, session_id)
+            there = load_head_only(folder, keeper.session_id)
         except (CorruptRecord, SessionNotFound):
-            return None
+            return True
         there.close()
-        return there.head.incarnation
+        head = there.head
+        if head.incarnation != keeper.incarnation or _is_written_to(folder, head):
+            return head.incarnation != keeper.incarnation
+        last = (head.folded_seq, head.folded_sum)
+        if keeper.folded(lambda loaded: (loaded.head.folded_seq, loaded.head.folded_sum)) == last:
+            return False
+        return keeper.read(parted_from(*last))
 
     def _is_made(self, keeper: FileKeeper, folder: str) -> bool:
         """Make the session, which is not there yet; `False` where somebody else was first."""
@@ -203,11 +220,9 @@ class _Backup:
 
     def _bring_up(self, snapshot: Snapshot, folder: str, there: Head) -> None:
         """Bring a session up to date of which `there` is the head."""
-        # The heads of a backup have no place, which every head that is written there by others has.
-        has_journal = any(names.parse_journal(name) is not None for name in system.listdir(folder))
-        if has_journal or there.place or there.generation > snapshot.head.generation:
+        if _is_written_to(folder, there) or there.generation > snapshot.head.generation:
             raise BackendError(f"{folder} was written to since it was backed up; make the backup in another folder")
-        is_new = there.generation != snapshot.head.generation
+        is_new = _content(os.path.join(folder, names.HEAD)) != snapshot.records[names.HEAD]
         self._take_attachments(snapshot)
         taken = {part.name for part in snapshot.parts}
         if is_new:

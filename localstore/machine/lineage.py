@@ -24,3 +24,18 @@ def has_record(seq: int, mark: str) -> View[bool]:
         return any((trace.seq, trace.mark) == (seq, mark) for trace in feed.traces(archive, seq))
 
     return view
+
+
+def parted_from(seq: int, mark: str) -> View[bool]:
+    """Whether the session went another way than the copy of it that ends with the record of this number and mark.
+
+    So it did where it has another record of that number, or none yet. Of records from before the change feed nobody
+    knows any more.
+    """
+
+    def view(state: SessionState, archive: Archive, moment: Moment) -> bool:
+        if seq == 0 or seq > state.seq:
+            return seq > 0
+        return any(trace.seq == seq and trace.mark != mark for trace in feed.traces(archive, seq))
+
+    return view

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from localstore.machine import branches, turn_inputs, upkeep
-from localstore.machine.lineage import has_record
+from localstore.machine.lineage import has_record, parted_from
 from localstore.testing import append_commit, chain, next_input, node, replace_commit
 from tests.model.pure_session import PureSession, mark_of
 
@@ -34,6 +34,25 @@ def test_the_beginning_is_that_of_a_session_without_records_alone():
     assert not knows(session, 1, mark_of(1))
     session.do(turn_inputs.enqueue(next_input("hello")))
     assert not knows(session, 0, "")
+
+
+def parted(session: PureSession, seq: int, mark: str) -> bool:
+    return parted_from(seq, mark)(session.state, session.recent, session.moment())
+
+
+@pytest.mark.parametrize("folded", [0, 1, 3])
+def test_a_session_parted_from_a_copy_that_ends_with_another_record(folded):
+    session = PureSession()
+    assert not parted(session, 0, "")
+    for number in range(1, 4):
+        session.do(turn_inputs.enqueue(next_input(str(number))))
+        if number == folded:
+            session.fold()
+    assert not parted(session, 0, "")
+    for number in range(1, 4):
+        assert not parted(session, number, mark_of(number))
+        assert parted(session, number, "another's")
+    assert parted(session, 4, mark_of(4))
 
 
 def outlined(session: PureSession) -> list[tuple[str, bool]]:
