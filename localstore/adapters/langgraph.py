@@ -25,7 +25,9 @@ How it is kept:
 
 **Nothing is stored twice.** A checkpoint says what is other than in its parent: lists element by element, so that one
 that grows costs what is new in it. Values, and parts of them from some 100 bytes on, that were said anywhere in the
-thread are referred to. `localstore.adapters.checkpoints` says how, kind by kind.
+thread are referred to, and a node that looks like an earlier one is told by it. `localstore.adapters.checkpoints` says
+how, kind by kind. A turn of a chat graph is five commits, of some 450 bytes whatever is in them, and one commit at
+`durability="exit"`: 1 KB of text each way takes some 2.1 times as much on the disk, and 1.4 times at "exit".
 
 **Serialisation** is that of the saver's `serde`. The bytes that it makes are kept as JSON if they are MessagePack - the
 same bytes come back - and in base64 otherwise. Nothing is ever unpickled, unless the `serde` was told to pickle.

@@ -28,7 +28,7 @@ class Draft:
 
     def add(self, parent: str | None, timestamp: str, payload: dict[str, Any]) -> SessionNodeRecord:
         """The next node."""
-        node = SessionNodeRecord(str(self.next_number), parent, timestamp, payload)
+        node = SessionNodeRecord(str(self.next_number), parent, timestamp, self.vocabulary.layouts.brief(payload))
         self.next_number += 1
         self.nodes.append(node)
         return node

@@ -15,7 +15,7 @@ Near: TypeAlias = list[tuple[int, messages.Said]]
 
 def in_line(picture: Picture, node: CheckpointNode) -> Near:
     """The messages that came to a checkpoint and are in no list of it yet: input and writes."""
-    said = picture.payloads[node.number].get("values", {}).values()
+    said = picture.payload(node.number).get("values", {}).values()
     is_settled = any(mark_of(value) in ("$l", "$a", "$w") for value in said)
     return carried_by(picture, [number for number in node.line if number != node.number or not is_settled])
 

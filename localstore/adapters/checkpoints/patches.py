@@ -12,6 +12,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
 
+from .leaves import is_same
+
 T = TypeVar("T")
 
 _GONE: Final = "$-"
@@ -159,7 +161,9 @@ def _is_same(one: Any, other: Any) -> bool:
     # JSON tells 1, 1.0 and true apart; Python's == does not.
     if one != other:
         return False
-    return type(one) is type(other) and (not isinstance(one, (list, dict)) or orjson.dumps(one) == orjson.dumps(other))
+    if isinstance(one, (list, dict)):
+        return type(one) is type(other) and orjson.dumps(one) == orjson.dumps(other)
+    return is_same(one, other)
 
 
 def _told(before: list[Any], after: list[Any]) -> Any:

@@ -20,6 +20,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import orjson
 
 from ...contract.errors import CorruptRecord
+from .layouts import Layouts
+from .leaves import is_same, outline, with_leaves
 from .trees import Tree, mark_of
 
 Said: TypeAlias = Any
@@ -30,7 +32,6 @@ LONG_JSON: Final = 96
 SECTIONS: Final = ("content", "tool_calls", "state", "metadata", "values", "writes")
 
 _NESTED: Final = (list, dict)
-_MAX_LEAVES: Final = 200
 _MAX_SHAPES: Final = 4096
 
 
@@ -63,7 +64,7 @@ def _number(said: Said, found: list[Said]) -> bool:
         if len(said) >= LONG_TEXT:
             found.append(said)
         return len(said) >= LONG_JSON
-    if not isinstance(said, _NESTED):
+    if not isinstance(said, _NESTED) or not said:
         return False
     # What has something long in it is long: no need to write it all out to see that.
     is_long = False
@@ -97,7 +98,7 @@ def understood(said: Said, node: int, part: Callable[[Place], Said], model: Call
             leaf: understood(value, node, part, model) if isinstance(value, _NESTED) else value
             for leaf, value in zip(changes, changes, strict=True)
         }
-        return _with_leaves(model(_place(content, node)), leaves, [0])
+        return with_leaves(model(_place(content, node)), leaves)
     return {
         key: understood(item, node, part, model) if isinstance(item, _NESTED) else item for key, item in said.items()
     }
@@ -111,15 +112,6 @@ def _place(content: object, node: int) -> Place:
     raise CorruptRecord("a reference in a checkpoint", f"it names no part of a node: {content!r:.80}")
 
 
-def _with_leaves(tree: Tree, leaves: dict[int, Tree], at: list[int]) -> Tree:
-    if isinstance(tree, list):
-        return [_with_leaves(item, leaves, at) for item in tree]
-    if isinstance(tree, dict):
-        return {key: _with_leaves(item, leaves, at) for key, item in tree.items()}
-    at[0] += 1
-    return leaves.get(at[0] - 1, tree)
-
-
 def digest_of(text: bytes) -> bytes:
     """The key under which equal things are found."""
     return blake2b(text, digest_size=16).digest()
@@ -128,13 +120,14 @@ def digest_of(text: bytes) -> bytes:
 class Vocabulary:
     """Where a thread's nodes say what: by the digest of a tree's JSON, and by the shape of an object.
 
-    `messages` are the digests of all messages that were said.
+    `messages` are the digests of all messages that were said, `layouts` the nodes that others can be told by.
     """
 
     def __init__(self) -> None:
         self.places: dict[bytes, Place] = {}
         self.shapes: dict[bytes, _Model] = {}
         self.messages: set[bytes] = set()
+        self.layouts = Layouts()
 
     def learn(
         self,
@@ -149,9 +142,9 @@ class Vocabulary:
             place = Place(number, index)
             self.places.setdefault(sealed_digest(tree) or digest_of(orjson.dumps(tree)), place)
             if isinstance(tree, dict) and len(self.shapes) < _MAX_SHAPES:
-                outline = _outline(tree)
-                if outline is not None:
-                    self.shapes.setdefault(outline[0], _Model(place, outline[1]))
+                found = outline(tree)
+                if found is not None:
+                    self.shapes.setdefault(found[0], _Model(place, found[1]))
 
     def grow(self, other: Vocabulary) -> None:
         """Take in what a speaker said, once it is stored."""
@@ -161,26 +154,6 @@ class Vocabulary:
         for shape, model in other.shapes.items():
             if len(self.shapes) < _MAX_SHAPES:
                 self.shapes.setdefault(shape, model)
-
-
-def _outline(tree: Tree) -> tuple[bytes, list[Any]] | None:
-    """The shape of an object and its leaves, or `None` where there are too many of them."""
-    leaves: list[Any] = []
-    try:
-        return orjson.dumps(_hollow(tree, leaves)), leaves
-    except OverflowError:
-        return None
-
-
-def _hollow(tree: Tree, leaves: list[Any]) -> Any:
-    if isinstance(tree, list):
-        return [_hollow(item, leaves) for item in tree]
-    if isinstance(tree, dict):
-        return {key: _hollow(item, leaves) for key, item in tree.items()}
-    if len(leaves) >= _MAX_LEAVES:
-        raise OverflowError
-    leaves.append(tree)
-    return 0
 
 
 class Speaker:
@@ -266,17 +239,17 @@ class Speaker:
         """The tree by an object of its shape, where that is shorter."""
         if not isinstance(tree, dict):
             return None
-        outline = _outline(tree)
-        if outline is None:
+        found = outline(tree)
+        if found is None:
             return None
-        shape, leaves = outline
+        shape, leaves = found
         model = self._fresh.shapes.get(shape) or self._before.shapes.get(shape)
         if model is None:
             return None
         changes = [
             (index, leaf)
             for index, (leaf, other) in enumerate(zip(leaves, model.leaves, strict=True))
-            if leaf != other or type(leaf) is not type(other)
+            if not is_same(leaf, other)
         ]
         if 10 * (24 + sum(len(orjson.dumps(leaf)) + 4 for _, leaf in changes)) > 9 * len(text):
             return None
@@ -297,9 +270,9 @@ class Speaker:
         said = self._spell(tree)
         if len(orjson.dumps(said)) >= LONG_JSON:
             place = self._note(digest)
-            outline = _outline(tree) if isinstance(tree, dict) else None
-            if outline is not None:
-                self._fresh.shapes.setdefault(outline[0], _Model(place, outline[1]))
+            found = outline(tree) if isinstance(tree, dict) else None
+            if found is not None:
+                self._fresh.shapes.setdefault(found[0], _Model(place, found[1]))
         return said
 
     def _spell(self, tree: Tree) -> Said:

@@ -13,8 +13,10 @@ Nodes are named by numbers in the order of their commits. These kinds are ours:
 
 Each may carry one message: `role`, `content`, `tool_calls` and `tool_call_id`.
 
-A checkpoint's base and parent are the checkpoint whose line of nodes it continues, unless `base` or `parent` says
-otherwise; writes are to the checkpoint whose line they continue, unless `for` (namespace and id) says otherwise.
+A checkpoint's base and parent are the checkpoint whose line of nodes it continues, unless `base` (a node) or `parent`
+(an id, or the node of what is the base too) says otherwise; writes are to the checkpoint whose line they continue,
+unless `for` (an id, with its namespace where it is not the root's) says otherwise. Nodes that look like an earlier one
+are told by it; see `layouts`.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from ...contract.errors import CorruptRecord
 from ...contract.graph import SessionNodeRecord
 from ...contract.values import encoded
 from . import messages
+from .layouts import LIKE, Expander
 from .phrases import LONG_TEXT, Place, Said, parts, understood
 from .states import NOTHING, Cell, Making, State
 from .trees import Tree
@@ -81,7 +84,7 @@ class Picture:
     Attributes:
         revision: the head's revision that this shows.
         nodes: ours, by number.
-        payloads: what they say, decoded once.
+        payloads: what they say, decoded once; `payload` has it in full.
         leaf: the number of the head's node; `None` where there is none, or it is no node of ours.
         foreign: nodes that are not ours.
         last: the highest number of a node.
@@ -98,7 +101,9 @@ class Picture:
         self.nodes: dict[int, SessionNodeRecord] = {}
         self.payloads: dict[int, dict[str, Any]] = {}
         self.checkpoints: dict[str, dict[str, CheckpointNode]] = {}
-        self.writes: dict[Key, dict[tuple[str, int], Write]] = {}
+        self._writes: dict[Key, dict[tuple[str, int], Write]] = {}
+        self._unread: dict[Key, list[int]] = {}
+        self._brief: set[int] = set()
         self.size = 0
         self._by_number: dict[int, CheckpointNode] = {}
         self._owners: dict[int, Key] = {}
@@ -109,6 +114,7 @@ class Picture:
         self._anchors: dict[int, State] = {}
         self._parts: OrderedDict[int, list[Said]] = OrderedDict()
         self._models: dict[Place, Tree] = {}
+        self._expander = Expander(self._stored)
 
     def count(self) -> int:
         """How many nodes are known."""
@@ -116,7 +122,7 @@ class Picture:
 
     def all_keys(self) -> Iterator[Key]:
         """All checkpoints, and what writes were made for that never came."""
-        yield from dict.fromkeys([*(node.key for node in self._by_number.values()), *self.writes])
+        yield from dict.fromkeys([*(node.key for node in self._by_number.values()), *self._writes])
 
     # Taking in nodes.
 
@@ -130,6 +136,8 @@ class Picture:
             # A foreign node may have taken a number that was meant for ours.
             self.last = max(self.last, number or 0)
             return
+        if LIKE in payload:
+            self._brief.add(number)
         self.nodes[number] = record
         self.payloads[number] = payload
         self.last = max(self.last, number)
@@ -153,10 +161,15 @@ class Picture:
     def _add_checkpoint(self, number: int, parent: int | None, timestamp: str, payload: dict[str, Any]) -> None:
         key = (payload.get("ns", ""), payload["id"])
         before = None if parent is None else self.owner_of(parent)
+        parent_id = payload.get("parent")
         # Without the node that it follows, what it is told by is gone; that is found out when it is asked for.
-        base = payload.get("base", before.number if before else parent if parent not in self.nodes else None)
-        follows = before is not None and before.key[0] == key[0]
-        parent_id = payload["parent"] if "parent" in payload else before.key[1] if before and follows else None
+        default = before.number if before else parent if parent not in self.nodes else None
+        if type(parent_id) is int:
+            default, known = parent_id, self._by_number.get(parent_id)
+            parent_id = None if known is None else known.key[1]
+        elif "parent" not in payload and before is not None and before.key[0] == key[0]:
+            parent_id = before.key[1]
+        base = payload.get("base", default)
         depth = self._by_number[base].depth + 1 if base in self._by_number else 0
         early, _ = self.early_writes(key, parent)
         node = CheckpointNode(number, key, parent_id, base, depth, timestamp, [*early, number])
@@ -168,18 +181,16 @@ class Picture:
 
     def _add_writes(self, number: int, parent: int | None, payload: dict[str, Any]) -> None:
         if "for" in payload:
-            namespace, checkpoint_id = payload["for"]
+            told = payload["for"]
+            namespace, checkpoint_id = ("", told) if isinstance(told, str) else told
             key = (namespace, checkpoint_id)
         elif parent is not None and parent in self._owners:
             key = self._owners[parent]
         else:
             return  # to a checkpoint that was hidden
         self._owners[number] = key
-        found = self.writes.setdefault(key, {})
-        task_id, task_path = payload["task"], payload.get("path", "")
-        for position, (channel, said, *index) in enumerate(payload["writes"]):
-            place = index[0] if index else default_index(channel, position)
-            found[task_id, place] = Write(number, task_id, task_path, place, channel, Cell(said, number))
+        self._writes.setdefault(key, {})
+        self._unread.setdefault(key, []).append(number)
         target = self.checkpoint(key)
         if target is not None:
             target.line.append(number)
@@ -208,16 +219,33 @@ class Picture:
         """The checkpoint that a node is, or is for, whether or not that is there."""
         return self._owners.get(number)
 
+    def writes_to(self, key: Key) -> dict[tuple[str, int], Write]:
+        """The writes to a checkpoint that may not be there yet, by task and index."""
+        found = self._writes.get(key)
+        if found is None:
+            return {}
+        for number in self._unread.get(key, ()):
+            payload = self.payload(number)
+            try:
+                task_id, task_path = payload["task"], payload.get("path", "")
+                for position, (channel, said, *index) in enumerate(payload["writes"]):
+                    place = index[0] if index else default_index(channel, position)
+                    found[task_id, place] = Write(number, task_id, task_path, place, channel, Cell(said, number))
+            except (KeyError, TypeError, ValueError, IndexError) as error:
+                raise self._damaged(number, error) from error
+        self._unread.pop(key, None)
+        return found
+
     def nodes_of_writes(self, key: Key) -> list[int]:
         """The nodes of the writes to a checkpoint that may not be there yet, in order."""
-        return list(dict.fromkeys(write.node for write in self.writes.get(key, {}).values()))
+        return list(dict.fromkeys(write.node for write in self.writes_to(key).values()))
 
     def early_writes(self, key: Key, last: int | None) -> tuple[list[int], int | None]:
         """The writes to a checkpoint that lie on the way to the node `last`, in order, and the node that they follow.
 
         Messages that came with them are on that way too.
         """
-        if key not in self.writes:
+        if key not in self._writes:
             return [], last
         own = self.nodes_of_writes(key)
         found: list[int] = []
@@ -229,7 +257,7 @@ class Picture:
 
     def ordered_writes(self, key: Key) -> list[Write]:
         """The writes to a checkpoint, in the order in which the framework applies them."""
-        found = self.writes.get(key, {}).values()
+        found = self.writes_to(key).values()
         return sorted(found, key=lambda write: writes_sort_key(write.task_path, write.task_id, write.index))
 
     # Understanding.
@@ -241,21 +269,35 @@ class Picture:
         except (RecursionError, ValueError, TypeError, KeyError, IndexError) as error:
             raise CorruptRecord("a value in a checkpoint", f"it cannot be understood: {error!r}") from error
 
+    def _stored(self, number: int) -> dict[str, Any]:
+        found = self.payloads.get(number)
+        if found is None:
+            raise CorruptRecord(f"node {number}", "a checkpoint refers to it, and it is not there")
+        return found
+
+    def payload(self, number: int) -> dict[str, Any]:
+        """What a node says, in full."""
+        found = self._stored(number)
+        if number in self._brief:
+            try:
+                found = self.payloads[number] = self._expander.full(found)
+            except (LookupError, TypeError, ValueError) as error:
+                raise self._damaged(number, error) from error
+            self._brief.discard(number)
+        return found
+
     def parts(self, number: int) -> list[Said]:
         """The parts of a node."""
         found = self._parts.get(number)
         if found is None:
-            payload = self.payloads.get(number)
-            if payload is None:
-                raise CorruptRecord(f"node {number}", "a checkpoint refers to it, and it is not there")
-            found = self._parts[number] = parts(payload)
+            found = self._parts[number] = parts(self.payload(number))
             if len(self._parts) > _RECENT_PARTS:
                 self._parts.popitem(last=False)
         return found
 
     def messages_of(self, number: int) -> Iterator[Tree]:
         """The trees of all messages that are said in a node's values and writes."""
-        payload = self.payloads[number]
+        payload = self.payload(number)
         for section in ("values", "writes"):
             for _, tree in messages.messages_in(self.understand(payload.get(section), number)):
                 yield tree
@@ -295,7 +337,7 @@ class Picture:
         making = Making(self, state or NOTHING)
         for each in reversed(missing):
             try:
-                making.change(self.payloads[each.number], each.number)
+                making.change(self.payload(each.number), each.number)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise self._damaged(each.number, error) from error
             if each.depth % _ANCHOR_EVERY == _ANCHOR_EVERY - 1 and each is not node:

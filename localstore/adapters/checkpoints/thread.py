@@ -104,7 +104,7 @@ class Thread:
                 if picture.checkpoint(key) is node:  # and not replaced by a later one
                     yield _dumped(picture, codec, node)
                 continue
-            found = [write for write in picture.writes.get(key, {}).values() if write.node == number]
+            found = [write for write in picture.writes_to(key).values() if write.node == number]
             if found:
                 writes = [DumpedWrite(each.channel, each.index, each.cell.serialised(picture, codec)) for each in found]
                 yield DumpedWrites(key, found[0].task_id, found[0].task_path, record.timestamp, writes)
@@ -156,6 +156,7 @@ class Thread:
         picture = draft.picture
         for record in draft.nodes:
             picture.add(record)
+            self._vocabulary.layouts.learn(picture.last, picture.payloads[picture.last])
         self._vocabulary.grow(draft.fresh)
         self._learned = picture.last
         picture.revision, picture.leaf = (0 if head is None else head.head_revision) + 1, leaf
@@ -199,6 +200,7 @@ class Thread:
                 draft_checkpoint(draft, dumped)
             for record in draft.nodes:
                 fresh.add(record)
+                vocabulary.layouts.learn(fresh.last, fresh.payloads[fresh.last])
             vocabulary.grow(draft.fresh)
         current = picture.latest("")
         kept = fresh.checkpoint(current.key) if current is not None else None
@@ -211,6 +213,7 @@ class Thread:
         assert picture is not None
         for number in range(self._learned + 1, picture.last + 1):
             if number in picture.nodes:
+                self._vocabulary.layouts.learn(number, picture.payloads[number])
                 self._vocabulary.learn(number, picture.parts(number), picture.understand, codec.sealed_digest)
                 for tree in picture.messages_of(number):
                     self._vocabulary.messages.add(digest_of(orjson.dumps(tree)))

@@ -84,8 +84,9 @@ def draft_checkpoint(draft: Draft, dumped: DumpedCheckpoint) -> State | None:
     owner = None if above is None else picture.owner_of(above)
     implied = None if owner is None or owner.key[0] != dumped.key[0] else owner.key[1]
     if implied != dumped.parent_id:
-        payload["parent"] = dumped.parent_id
-    if (None if owner is None else owner.number) != (None if base is None else base.number):
+        payload["parent"] = dumped.parent_id if parent is None else parent.number
+    default = parent if isinstance(payload.get("parent"), int) else owner
+    if (None if default is None else default.number) != (None if base is None else base.number):
         payload["base"] = None if base is None else base.number
     values = changes.said(speaker, payload)
     speaker.check(payload)
@@ -111,7 +112,7 @@ def draft_writes(
 ) -> SessionNodeRecord | None:
     """Add the nodes of a task's writes; `None`, and no node, where all of them are stored."""
     picture = draft.picture
-    known = picture.writes.get(key, {})
+    known = picture.writes_to(key)
     fresh: list[DumpedWrite] = []
     for write in writes:
         before = known.get((task_id, write.index))
@@ -130,7 +131,7 @@ def draft_writes(
     speaker = draft.speaker()
     payload: dict[str, Any] = {"kind": WRITES, **found.last(speaker)}
     if target is None:
-        payload["for"] = list(key)
+        payload["for"] = list(key) if key[0] else key[1]
     payload["task"] = task_id
     if task_path:
         payload["path"] = task_path
