@@ -127,7 +127,8 @@ def _said(role: str, fields: dict[str, Any]) -> Said | None:
     content, calls, answered = (fields.get(name) for name in ("content", "tool_calls", "tool_call_id"))
     if not isinstance(content, (str, list)):
         content = ""
-    is_in_parts = any(isinstance(part, dict) and part.get("type") == "tool_use" for part in content)
+    parts = content if isinstance(content, list) else ()
+    is_in_parts = any(isinstance(part, dict) and part.get("type") == "tool_use" for part in parts)
     if not isinstance(calls, list) or not calls or is_in_parts:
         calls = None
     return Said(role, content, calls, answered if isinstance(answered, str) else None) if content or calls else None
