@@ -54,8 +54,7 @@ class Layouts:
         for index, (leaf, other) in enumerate(zip(found[1], model.leaves, strict=True)):
             if not is_same(leaf, other):
                 like += (index, leaf)
-        # The shape is no longer than what has it.
-        if len(orjson.dumps(like)) + len(LIKE) + 4 >= len(found[0]):
+        if len(orjson.dumps(like)) + len(LIKE) + 4 >= len(orjson.dumps(told)):
             return payload
         return {**{name: value for name, value in payload.items() if name not in told}, LIKE: like}
 
