@@ -6,6 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from . import checks
+from .constructors import (
+    IDENTIFIER,
+    IDENTIFIERS,
+    OPTIONAL_IDENTIFIER,
+    OPTIONAL_INTEGER,
+    SESSION_ID,
+    each,
+    of,
+    optional,
+    quick,
+)
 from .errors import InvalidArgument
 from .graph import GraphAppend, GraphDelta, GraphReplaceFull, GraphUnchanged, SessionGraph
 from .inputs import TurnInputClaim, TurnInputCompletion
@@ -19,11 +30,14 @@ from .state import (
     SessionCheckpoint,
     TokenLedgerEntry,
 )
-from .values import quick
 from .work import QueuedWorkClaim, QueuedWorkCompletion
 
 
-@quick
+@quick(
+    session_id=SESSION_ID,
+    turn_id=IDENTIFIER,
+    turn_commit_hash=IDENTIFIER,
+)
 @dataclass(frozen=True, slots=True)
 class RuntimeTurnCommitStamp:
     """Makes a turn's commit idempotent: the same turn with the same hash is answered from the stored result."""
@@ -32,13 +46,24 @@ class RuntimeTurnCommitStamp:
     turn_id: str
     turn_commit_hash: str
 
-    def __post_init__(self) -> None:
-        checks.session_id(self.session_id)
-        checks.identifier("turn_id", self.turn_id)
-        checks.identifier("turn_commit_hash", self.turn_commit_hash)
 
-
-@quick
+@quick(
+    session_id=SESSION_ID,
+    expected_head_revision=OPTIONAL_INTEGER,
+    config=of(PersistedSessionConfig),
+    agent_frames=each(AgentFrameRecord),
+    current_agent_frame_id=OPTIONAL_IDENTIFIER,
+    graph=of(GraphUnchanged, GraphAppend, GraphReplaceFull),
+    checkpoint=of(HydratedSessionCheckpoint),
+    usage_deltas=each(TokenLedgerEntry),
+    turn_commit=optional(RuntimeTurnCommitStamp),
+    session_execution_lease=optional(SessionExecutionLeaseFence),
+    release_session_execution_lease=optional(SessionExecutionLeaseCompletion),
+    completed_queue_claims=each(QueuedWorkCompletion),
+    completed_turn_input_claims=each(TurnInputCompletion),
+    interrupted_turn_input_turn_id=OPTIONAL_IDENTIFIER,
+    committed_attachment_ids=IDENTIFIERS,
+)
 @dataclass(frozen=True, slots=True)
 class RuntimeCommit:
     """One atomic step of a session's settled state. See `RuntimePersistence.commit_runtime_state`.
@@ -65,33 +90,12 @@ class RuntimeCommit:
     committed_attachment_ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        checks.session_id(self.session_id)
-        checks.optional_integer("expected_head_revision", self.expected_head_revision)
-        checks.instance("config", self.config, PersistedSessionConfig)
-        put = object.__setattr__
-        put(self, "agent_frames", checks.instances("agent_frames", self.agent_frames, AgentFrameRecord))
-        self._check_frames()
-        checks.instance("graph", self.graph, GraphUnchanged, GraphAppend, GraphReplaceFull)
-        checks.instance("checkpoint", self.checkpoint, HydratedSessionCheckpoint)
-        put(self, "usage_deltas", checks.instances("usage_deltas", self.usage_deltas, TokenLedgerEntry))
-        _check_optional("turn_commit", self.turn_commit, RuntimeTurnCommitStamp)
-        _check_optional("session_execution_lease", self.session_execution_lease, SessionExecutionLeaseFence)
-        release = self.release_session_execution_lease
-        _check_optional("release_session_execution_lease", release, SessionExecutionLeaseCompletion)
-        queue = checks.instances("completed_queue_claims", self.completed_queue_claims, QueuedWorkCompletion)
-        put(self, "completed_queue_claims", queue)
-        inputs = checks.instances("completed_turn_input_claims", self.completed_turn_input_claims, TurnInputCompletion)
-        put(self, "completed_turn_input_claims", inputs)
-        checks.optional_identifier("interrupted_turn_input_turn_id", self.interrupted_turn_input_turn_id)
-        ids = checks.identifiers("committed_attachment_ids", self.committed_attachment_ids)
-        put(self, "committed_attachment_ids", ids)
-
-    def _check_frames(self) -> None:
-        current = checks.optional_identifier("current_agent_frame_id", self.current_agent_frame_id)
-        ids = [frame.frame_id for frame in self.agent_frames]
+        if not self.agent_frames:
+            return
+        current, ids = self.current_agent_frame_id, [frame.frame_id for frame in self.agent_frames]
         if len(set(ids)) != len(ids):
             raise InvalidArgument("agent_frames holds a frame id twice")
-        if ids and current is not None and current not in ids:
+        if current is not None and current not in ids:
             raise InvalidArgument(f"current_agent_frame_id {current!r} is none of the agent_frames")
 
     def turn_commit_hash(self) -> str:
@@ -153,7 +157,7 @@ class RuntimeCommit:
         return replace(self, committed_attachment_ids=(*self.committed_attachment_ids, *more))
 
 
-@quick
+@quick()
 @dataclass(frozen=True, slots=True)
 class RuntimeCommitResult:
     """What a commit returns, and what a replay of its stamped turn returns again."""
@@ -176,8 +180,3 @@ class PersistedSessionRead:
     checkpoint_ref: BlobRef
     checkpoint: HydratedSessionCheckpoint
     token_ledger: tuple[TokenLedgerEntry, ...]
-
-
-def _check_optional(name: str, value: object, kind: type) -> None:
-    if value is not None:
-        checks.instance(name, value, kind)

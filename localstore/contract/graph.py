@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from . import checks
+from .constructors import IDENTIFIER, OPTIONAL_IDENTIFIER, TIMESTAMP, each, quick
 from .errors import InvalidArgument
-from .values import JsonObject, JsonValue, held, quick
+from .values import JsonObject, JsonValue, held
 
 
-@quick
+@quick(
+    node_id=IDENTIFIER,
+    parent_node_id=OPTIONAL_IDENTIFIER,
+    timestamp=TIMESTAMP,
+    agent_frame_id=OPTIONAL_IDENTIFIER,
+)
 @held(payload="object", caused_by="value")
 @dataclass(frozen=True, slots=True)
 class SessionNodeRecord:
@@ -26,12 +32,6 @@ class SessionNodeRecord:
     payload: JsonObject
     caused_by: JsonValue = None
     agent_frame_id: str | None = None
-
-    def __post_init__(self) -> None:
-        checks.identifier("node_id", self.node_id)
-        checks.optional_identifier("parent_node_id", self.parent_node_id)
-        checks.timestamp("timestamp", self.timestamp)
-        checks.optional_identifier("agent_frame_id", self.agent_frame_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +88,16 @@ class GraphUnchanged:
         checks.optional_identifier("leaf_node_id", self.leaf_node_id)
 
 
-@quick
+@quick(
+    nodes=each(SessionNodeRecord),
+    leaf_node_id=OPTIONAL_IDENTIFIER,
+)
 @dataclass(frozen=True, slots=True)
 class GraphAppend:
     """Graph part of a commit that adds `nodes` and makes `leaf_node_id` the leaf."""
 
     nodes: tuple[SessionNodeRecord, ...]
     leaf_node_id: str | None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "nodes", checks.instances("nodes", self.nodes, SessionNodeRecord))
-        checks.optional_identifier("leaf_node_id", self.leaf_node_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,21 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from . import checks
+from .constructors import (
+    IDENTIFIER,
+    IDENTIFIERS,
+    INTEGER,
+    OPTIONAL_IDENTIFIER,
+    SESSION_ID,
+    TEXT,
+    each,
+    member,
+    of,
+    quick,
+)
 from .errors import InvalidArgument
 from .leases import LeaseOwnerIdentity
-from .values import JsonObject, held, quick
+from .values import JsonObject, held
 
 
 class CheckpointKind(StrEnum):
@@ -62,15 +74,14 @@ class NextTurn:
 TurnInputIngress: TypeAlias = ActiveTurn | NextTurn
 
 
-@quick
+@quick(
+    text=TEXT,
+)
 @dataclass(frozen=True, slots=True)
 class TextItem:
     """A piece of text."""
 
     text: str
-
-    def __post_init__(self) -> None:
-        checks.text("text", self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,10 @@ class ImageRef:
 TurnInputItem: TypeAlias = TextItem | ImageRef
 
 
-@quick
+@quick(
+    items=each(TextItem, ImageRef),
+    trace_turn_id=OPTIONAL_IDENTIFIER,
+)
 @held(image_blobs="blobs", protocol_turn_options="optional object")
 @dataclass(frozen=True, slots=True)
 class TurnInput:
@@ -96,10 +110,6 @@ class TurnInput:
     image_blobs: dict[str, bytes] = field(default_factory=dict)
     protocol_turn_options: JsonObject | None = None
     trace_turn_id: str | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "items", checks.instances("items", self.items, TextItem, ImageRef))
-        checks.optional_identifier("trace_turn_id", self.trace_turn_id)
 
     @classmethod
     def text(cls, text: str) -> TurnInput:
@@ -114,7 +124,13 @@ class TurnInput:
         return replace(self, items=(*self.items, ImageRef(id)), image_blobs=blobs)
 
 
-@quick
+@quick(
+    session_id=SESSION_ID,
+    ingress=of(ActiveTurn, NextTurn),
+    input=of(TurnInput),
+    input_id=OPTIONAL_IDENTIFIER,
+    source_key=OPTIONAL_IDENTIFIER,
+)
 @dataclass(frozen=True, slots=True)
 class PendingTurnInputDraft:
     """An input to enqueue. `source_key` makes a retry idempotent; `input_id` defaults to a fresh one."""
@@ -125,15 +141,17 @@ class PendingTurnInputDraft:
     input_id: str | None = None
     source_key: str | None = None
 
-    def __post_init__(self) -> None:
-        checks.session_id(self.session_id)
-        checks.instance("ingress", self.ingress, ActiveTurn, NextTurn)
-        checks.instance("input", self.input, TurnInput)
-        checks.optional_identifier("input_id", self.input_id)
-        checks.optional_identifier("source_key", self.source_key)
 
-
-@quick
+@quick(
+    input_id=IDENTIFIER,
+    session_id=SESSION_ID,
+    enqueue_seq=INTEGER,
+    ingress=of(ActiveTurn, NextTurn),
+    state=member(TurnInputState),
+    enqueued_at_ms=INTEGER,
+    input=of(TurnInput),
+    source_key=OPTIONAL_IDENTIFIER,
+)
 @dataclass(frozen=True, slots=True)
 class PendingTurnInput:
     """A stored input. `enqueue_seq` is its place in the session's order, growing by enqueue."""
@@ -146,16 +164,6 @@ class PendingTurnInput:
     enqueued_at_ms: int
     input: TurnInput
     source_key: str | None = None
-
-    def __post_init__(self) -> None:
-        checks.identifier("input_id", self.input_id)
-        checks.session_id(self.session_id)
-        checks.integer("enqueue_seq", self.enqueue_seq)
-        checks.instance("ingress", self.ingress, ActiveTurn, NextTurn)
-        object.__setattr__(self, "state", checks.member("state", self.state, TurnInputState))
-        checks.integer("enqueued_at_ms", self.enqueued_at_ms)
-        checks.instance("input", self.input, TurnInput)
-        checks.optional_identifier("source_key", self.source_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +186,12 @@ class NextTurnClaim:
 TurnInputClaimMode: TypeAlias = ActiveTurnClaim | NextTurnClaim
 
 
-@quick
+@quick(
+    session_id=SESSION_ID,
+    claim_id=IDENTIFIER,
+    lease_token=IDENTIFIER,
+    input_ids=IDENTIFIERS,
+)
 @dataclass(frozen=True, slots=True)
 class TurnInputCompletion:
     """What a commit names to complete the inputs of a claim."""
@@ -188,14 +201,18 @@ class TurnInputCompletion:
     lease_token: str
     input_ids: tuple[str, ...]
 
-    def __post_init__(self) -> None:
-        checks.session_id(self.session_id)
-        checks.identifier("claim_id", self.claim_id)
-        checks.identifier("lease_token", self.lease_token)
-        object.__setattr__(self, "input_ids", checks.identifiers("input_ids", self.input_ids))
 
-
-@quick
+@quick(
+    session_id=SESSION_ID,
+    claim_id=IDENTIFIER,
+    owner=of(LeaseOwnerIdentity),
+    lease_token=IDENTIFIER,
+    fencing_token=INTEGER,
+    claimed_at_epoch_ms=INTEGER,
+    expires_at_epoch_ms=INTEGER,
+    mode=of(ActiveTurnClaim, NextTurnClaim),
+    inputs=each(PendingTurnInput),
+)
 @dataclass(frozen=True, slots=True)
 class TurnInputClaim:
     """Inputs held by one claimant until `expires_at_epoch_ms`; each re-claim has a higher `fencing_token`."""
@@ -209,17 +226,6 @@ class TurnInputClaim:
     expires_at_epoch_ms: int
     mode: TurnInputClaimMode
     inputs: tuple[PendingTurnInput, ...]
-
-    def __post_init__(self) -> None:
-        checks.session_id(self.session_id)
-        checks.identifier("claim_id", self.claim_id)
-        checks.instance("owner", self.owner, LeaseOwnerIdentity)
-        checks.identifier("lease_token", self.lease_token)
-        checks.integer("fencing_token", self.fencing_token)
-        checks.integer("claimed_at_epoch_ms", self.claimed_at_epoch_ms)
-        checks.integer("expires_at_epoch_ms", self.expires_at_epoch_ms)
-        checks.instance("mode", self.mode, ActiveTurnClaim, NextTurnClaim)
-        object.__setattr__(self, "inputs", checks.instances("inputs", self.inputs, PendingTurnInput))
 
     def completion(self) -> TurnInputCompletion:
         """What a commit names to complete all inputs of this claim."""

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from .. import liveness
 from . import checks
-from .values import quick
+from .constructors import IDENTIFIER, INTEGER, SESSION_ID, of, quick
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,12 @@ class LeaseOwnerIdentity:
         return liveness.is_definitely_gone(mine.pid, mine.process_start)
 
 
-@quick
+@quick(
+    session_id=SESSION_ID,
+    owner=of(LeaseOwnerIdentity),
+    lease_token=IDENTIFIER,
+    fencing_token=INTEGER,
+)
 @dataclass(frozen=True, slots=True)
 class SessionExecutionLeaseFence:
     """Proof of holding the lease; stale when any of its four fields differs from the current lease."""
@@ -94,14 +99,13 @@ class SessionExecutionLeaseFence:
     lease_token: str
     fencing_token: int
 
-    def __post_init__(self) -> None:
-        checks.session_id(self.session_id)
-        checks.instance("owner", self.owner, LeaseOwnerIdentity)
-        checks.identifier("lease_token", self.lease_token)
-        checks.integer("fencing_token", self.fencing_token)
 
-
-@quick
+@quick(
+    session_id=SESSION_ID,
+    owner=of(LeaseOwnerIdentity),
+    lease_token=IDENTIFIER,
+    fencing_token=INTEGER,
+)
 @dataclass(frozen=True, slots=True)
 class SessionExecutionLeaseCompletion:
     """What releases a lease; stale when any of its four fields differs from the current lease."""
@@ -111,14 +115,15 @@ class SessionExecutionLeaseCompletion:
     lease_token: str
     fencing_token: int
 
-    def __post_init__(self) -> None:
-        checks.session_id(self.session_id)
-        checks.instance("owner", self.owner, LeaseOwnerIdentity)
-        checks.identifier("lease_token", self.lease_token)
-        checks.integer("fencing_token", self.fencing_token)
 
-
-@quick
+@quick(
+    session_id=SESSION_ID,
+    owner=of(LeaseOwnerIdentity),
+    lease_token=IDENTIFIER,
+    fencing_token=INTEGER,
+    claimed_at_epoch_ms=INTEGER,
+    expires_at_epoch_ms=INTEGER,
+)
 @dataclass(frozen=True, slots=True)
 class SessionExecutionLease:
     """A granted lease. Times are milliseconds since the Unix epoch; `fencing_token` only grows in a session's life."""
@@ -130,14 +135,6 @@ class SessionExecutionLease:
     claimed_at_epoch_ms: int
     expires_at_epoch_ms: int
 
-    def __post_init__(self) -> None:
-        checks.session_id(self.session_id)
-        checks.instance("owner", self.owner, LeaseOwnerIdentity)
-        checks.identifier("lease_token", self.lease_token)
-        checks.integer("fencing_token", self.fencing_token)
-        checks.integer("claimed_at_epoch_ms", self.claimed_at_epoch_ms)
-        checks.integer("expires_at_epoch_ms", self.expires_at_epoch_ms)
-
     def fence(self) -> SessionExecutionLeaseFence:
         """The proof of holding that goes with commits, claims, renewals, and as the observed holder of a reclaim."""
         return SessionExecutionLeaseFence(self.session_id, self.owner, self.lease_token, self.fencing_token)
@@ -147,7 +144,7 @@ class SessionExecutionLease:
         return SessionExecutionLeaseCompletion(self.session_id, self.owner, self.lease_token, self.fencing_token)
 
 
-@quick
+@quick()
 @dataclass(frozen=True, slots=True)
 class LeaseAcquired:
     """The claim was granted."""

@@ -6,7 +6,19 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from . import checks
-from .values import JsonObject, JsonValue, held, quick
+from .constructors import (
+    IDENTIFIER,
+    INTEGER,
+    OPTIONAL_IDENTIFIER,
+    OPTIONAL_INTEGER,
+    OPTIONAL_OCTETS,
+    OPTIONAL_TIMESTAMP,
+    SESSION_ID,
+    TEXT,
+    of,
+    quick,
+)
+from .values import JsonObject, JsonValue, held
 
 BlobRef: TypeAlias = str
 """The SHA-256 of a blob's content, in lower-case hex."""
@@ -26,7 +38,16 @@ class PersistedSessionConfig:
         checks.text("provider_id", self.provider_id)
 
 
-@quick
+@quick(
+    frame_id=IDENTIFIER,
+    session_id=SESSION_ID,
+    previous_frame_id=OPTIONAL_IDENTIFIER,
+    status=TEXT,
+    reason=TEXT,
+    created_at=OPTIONAL_TIMESTAMP,
+    execution_state_ref=OPTIONAL_IDENTIFIER,
+    execution_state_snapshot=OPTIONAL_OCTETS,
+)
 @held(caused_by="value", assignment="object", protocol_turn_options="object")
 @dataclass(frozen=True, slots=True)
 class AgentFrameRecord:
@@ -47,19 +68,14 @@ class AgentFrameRecord:
     execution_state_ref: BlobRef | None = None
     execution_state_snapshot: bytes | None = None
 
-    def __post_init__(self) -> None:
-        checks.identifier("frame_id", self.frame_id)
-        checks.session_id(self.session_id)
-        checks.optional_identifier("previous_frame_id", self.previous_frame_id)
-        checks.text("status", self.status)
-        checks.text("reason", self.reason)
-        checks.optional_timestamp("created_at", self.created_at)
-        checks.optional_identifier("execution_state_ref", self.execution_state_ref)
-        snapshot = checks.optional_octets("execution_state_snapshot", self.execution_state_snapshot)
-        object.__setattr__(self, "execution_state_snapshot", snapshot)
 
-
-@quick
+@quick(
+    input_tokens=INTEGER,
+    output_tokens=INTEGER,
+    cache_read_input_tokens=INTEGER,
+    cache_write_input_tokens=INTEGER,
+    reasoning_output_tokens=INTEGER,
+)
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
     """Token counts, each 0 or more."""
@@ -69,13 +85,6 @@ class TokenUsage:
     cache_read_input_tokens: int = 0
     cache_write_input_tokens: int = 0
     reasoning_output_tokens: int = 0
-
-    def __post_init__(self) -> None:
-        checks.integer("input_tokens", self.input_tokens)
-        checks.integer("output_tokens", self.output_tokens)
-        checks.integer("cache_read_input_tokens", self.cache_read_input_tokens)
-        checks.integer("cache_write_input_tokens", self.cache_write_input_tokens)
-        checks.integer("reasoning_output_tokens", self.reasoning_output_tokens)
 
     def plus(self, other: TokenUsage) -> TokenUsage:
         """The sum, count by count."""
@@ -88,7 +97,11 @@ class TokenUsage:
         )
 
 
-@quick
+@quick(
+    source=TEXT,
+    model=TEXT,
+    usage=of(TokenUsage),
+)
 @dataclass(frozen=True, slots=True)
 class TokenLedgerEntry:
     """Token usage of one `(source, model)`: a delta in a commit, the sum in a read."""
@@ -97,13 +110,11 @@ class TokenLedgerEntry:
     model: str
     usage: TokenUsage
 
-    def __post_init__(self) -> None:
-        checks.text("source", self.source)
-        checks.text("model", self.model)
-        checks.instance("usage", self.usage, TokenUsage)
 
-
-@quick
+@quick(
+    turn_index=INTEGER,
+    token_usage=of(TokenUsage),
+)
 @held(last_prompt_usage="value", protocol_turn_options="object")
 @dataclass(frozen=True, slots=True)
 class PersistedTurnState:
@@ -114,12 +125,15 @@ class PersistedTurnState:
     last_prompt_usage: JsonValue = None
     protocol_turn_options: JsonObject = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        checks.integer("turn_index", self.turn_index)
-        checks.instance("token_usage", self.token_usage, TokenUsage)
 
-
-@quick
+@quick(
+    turn_state=of(PersistedTurnState),
+    tool_state_ref=OPTIONAL_IDENTIFIER,
+    plugin_snapshot_ref=OPTIONAL_IDENTIFIER,
+    plugin_snapshot_revision=OPTIONAL_INTEGER,
+    execution_state=OPTIONAL_OCTETS,
+    execution_state_ref=OPTIONAL_IDENTIFIER,
+)
 @held(tool_state="value", plugin_snapshot="value")
 @dataclass(frozen=True, slots=True)
 class HydratedSessionCheckpoint:
@@ -138,17 +152,15 @@ class HydratedSessionCheckpoint:
     execution_state: bytes | None = None
     execution_state_ref: BlobRef | None = None
 
-    def __post_init__(self) -> None:
-        checks.instance("turn_state", self.turn_state, PersistedTurnState)
-        checks.optional_identifier("tool_state_ref", self.tool_state_ref)
-        checks.optional_identifier("plugin_snapshot_ref", self.plugin_snapshot_ref)
-        checks.optional_integer("plugin_snapshot_revision", self.plugin_snapshot_revision)
-        state = checks.optional_octets("execution_state", self.execution_state)
-        object.__setattr__(self, "execution_state", state)
-        checks.optional_identifier("execution_state_ref", self.execution_state_ref)
 
-
-@quick
+@quick(
+    schema_version=INTEGER,
+    turn_state=of(PersistedTurnState),
+    tool_state_ref=OPTIONAL_IDENTIFIER,
+    plugin_snapshot_ref=OPTIONAL_IDENTIFIER,
+    plugin_snapshot_revision=OPTIONAL_INTEGER,
+    execution_state_ref=OPTIONAL_IDENTIFIER,
+)
 @dataclass(frozen=True, slots=True)
 class SessionCheckpoint:
     """The manifest of a checkpoint: its parts by reference. Its own address is the checkpoint ref."""
@@ -159,11 +171,3 @@ class SessionCheckpoint:
     plugin_snapshot_ref: BlobRef | None = None
     plugin_snapshot_revision: int | None = None
     execution_state_ref: BlobRef | None = None
-
-    def __post_init__(self) -> None:
-        checks.integer("schema_version", self.schema_version)
-        checks.instance("turn_state", self.turn_state, PersistedTurnState)
-        checks.optional_identifier("tool_state_ref", self.tool_state_ref)
-        checks.optional_identifier("plugin_snapshot_ref", self.plugin_snapshot_ref)
-        checks.optional_integer("plugin_snapshot_revision", self.plugin_snapshot_revision)
-        checks.optional_identifier("execution_state_ref", self.execution_state_ref)

@@ -8,7 +8,6 @@ payload more than once keeps it in a variable.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
 from typing import Any, TypeAlias, TypeVar
 
 import orjson
@@ -245,36 +244,10 @@ def restorer(cls: type[R]) -> Callable[..., R]:
     return restore
 
 
-def quick(cls: type[R]) -> type[R]:
-    """Class decorator for a frozen slotted dataclass: give it a constructor that puts each field straight in its slot.
-
-    The one that dataclasses make looks `object.__setattr__` up for each, which is half the time of a record.
-    """
-    names: dict[str, Any] = {"missing": MISSING}
-    parameters, puts = ["self"], []
-    for number, item in enumerate(fields(cls)):  # type: ignore[arg-type]
-        slot = cls.__dict__[item.name]
-        value = item.name
-        if item.default_factory is not MISSING:
-            names[f"make{number}"] = item.default_factory
-            value = f"make{number}() if {item.name} is missing else {item.name}"
-        if isinstance(slot, _Held):
-            names[f"put{number}"], names[f"hold{number}"] = slot.put, slot.hold
-            puts.append(f"put{number}(self, hold{number}({value}))")
-        else:
-            names[f"put{number}"] = slot.__set__
-            puts.append(f"put{number}(self, {value})")
-        names[f"default{number}"] = item.default
-        has_default = item.default is not MISSING or item.default_factory is not MISSING
-        parameters.append(f"{item.name}=default{number}" if has_default else item.name)
-    if hasattr(cls, "__post_init__"):
-        puts.append("self.__post_init__()")
-    source = f"def __init__({', '.join(parameters)}):\n    " + "\n    ".join(puts)
-    exec(compile(source, f"<constructor of {cls.__name__}>", "exec"), names)  # noqa: S102 - the source is all ours
-    made = names["__init__"]
-    made.__qualname__, made.__annotations__ = f"{cls.__qualname__}.__init__", cls.__init__.__annotations__
-    cls.__init__ = made  # type: ignore[method-assign]
-    return cls
+def ways_in(cls: type, name: str) -> tuple[Callable[[Any, Any], None], Callable[[Any], Any] | None]:
+    """What puts a value in the slot `name` of a record of class `cls`, and what encodes it before, if it is kept so."""
+    slot: Any = cls.__dict__[name]
+    return (slot.put, slot.hold) if isinstance(slot, _Held) else (slot.__set__, None)
 
 
 def held_kinds(cls: type) -> dict[str, str]:

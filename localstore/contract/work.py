@@ -7,9 +7,10 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from . import checks
+from .constructors import IDENTIFIER, IDENTIFIERS, INTEGER, OPTIONAL_IDENTIFIER, SESSION_ID, each, member, of, quick
 from .errors import InvalidArgument
 from .leases import LeaseOwnerIdentity
-from .values import JsonObject, held, quick
+from .values import JsonObject, held
 
 
 class DeliveryPolicy(StrEnum):
@@ -63,7 +64,7 @@ class MergeGroup:
 MergeKey: TypeAlias = MergeNever | MergePayloadDefault | MergeGroup
 
 
-@quick
+@quick()
 @held(wake="object")
 @dataclass(frozen=True, slots=True)
 class ProcessWake:
@@ -77,7 +78,7 @@ class ProcessWake:
         return QueuedWorkClass.TURN_WORK
 
 
-@quick
+@quick()
 @held(command="object")
 @dataclass(frozen=True, slots=True)
 class SessionCommand:
@@ -99,7 +100,15 @@ def _one_class(payloads: tuple[QueuedWorkPayload, ...]) -> None:
         raise InvalidArgument("payloads must be one or more, all ProcessWake or all SessionCommand")
 
 
-@quick
+@quick(
+    session_id=SESSION_ID,
+    delivery_policy=member(DeliveryPolicy),
+    slot_policy=member(SlotPolicy),
+    payloads=each(ProcessWake, SessionCommand),
+    source_key=OPTIONAL_IDENTIFIER,
+    merge_key=of(MergeNever, MergePayloadDefault, MergeGroup),
+    available_at_ms=INTEGER,
+)
 @dataclass(frozen=True, slots=True)
 class QueuedWorkBatchDraft:
     """A batch to enqueue. `available_at_ms` (epoch milliseconds) holds it back until then."""
@@ -113,20 +122,13 @@ class QueuedWorkBatchDraft:
     available_at_ms: int = 0
 
     def __post_init__(self) -> None:
-        checks.session_id(self.session_id)
-        policy = checks.member("delivery_policy", self.delivery_policy, DeliveryPolicy)
-        object.__setattr__(self, "delivery_policy", policy)
-        object.__setattr__(self, "slot_policy", checks.member("slot_policy", self.slot_policy, SlotPolicy))
-        payloads: tuple[QueuedWorkPayload, ...]
-        payloads = checks.instances("payloads", self.payloads, ProcessWake, SessionCommand)
-        _one_class(payloads)
-        object.__setattr__(self, "payloads", payloads)
-        checks.optional_identifier("source_key", self.source_key)
-        checks.instance("merge_key", self.merge_key, MergeNever, MergePayloadDefault, MergeGroup)
-        checks.integer("available_at_ms", self.available_at_ms)
+        _one_class(self.payloads)
 
 
-@quick
+@quick(
+    item_id=IDENTIFIER,
+    payload=of(ProcessWake, SessionCommand),
+)
 @dataclass(frozen=True, slots=True)
 class QueuedWorkItem:
     """One payload of a stored batch."""
@@ -134,12 +136,19 @@ class QueuedWorkItem:
     item_id: str
     payload: QueuedWorkPayload
 
-    def __post_init__(self) -> None:
-        checks.identifier("item_id", self.item_id)
-        checks.instance("payload", self.payload, ProcessWake, SessionCommand)
 
-
-@quick
+@quick(
+    batch_id=IDENTIFIER,
+    session_id=SESSION_ID,
+    enqueue_seq=INTEGER,
+    delivery_policy=member(DeliveryPolicy),
+    slot_policy=member(SlotPolicy),
+    merge_key=of(MergeNever, MergePayloadDefault, MergeGroup),
+    available_at_ms=INTEGER,
+    enqueued_at_ms=INTEGER,
+    items=each(QueuedWorkItem),
+    source_key=OPTIONAL_IDENTIFIER,
+)
 @dataclass(frozen=True, slots=True)
 class QueuedWorkBatch:
     """A stored batch. `enqueue_seq` is its place in the session's order, growing by enqueue."""
@@ -156,26 +165,19 @@ class QueuedWorkBatch:
     source_key: str | None = None
 
     def __post_init__(self) -> None:
-        checks.identifier("batch_id", self.batch_id)
-        checks.session_id(self.session_id)
-        checks.integer("enqueue_seq", self.enqueue_seq)
-        policy = checks.member("delivery_policy", self.delivery_policy, DeliveryPolicy)
-        object.__setattr__(self, "delivery_policy", policy)
-        object.__setattr__(self, "slot_policy", checks.member("slot_policy", self.slot_policy, SlotPolicy))
-        checks.instance("merge_key", self.merge_key, MergeNever, MergePayloadDefault, MergeGroup)
-        checks.integer("available_at_ms", self.available_at_ms)
-        checks.integer("enqueued_at_ms", self.enqueued_at_ms)
-        items = checks.instances("items", self.items, QueuedWorkItem)
-        _one_class(tuple(item.payload for item in items))
-        object.__setattr__(self, "items", items)
-        checks.optional_identifier("source_key", self.source_key)
+        _one_class(tuple(item.payload for item in self.items))
 
     def work_class(self) -> QueuedWorkClass:
         """The class of its payloads, which is one."""
         return self.items[0].payload.work_class
 
 
-@quick
+@quick(
+    session_id=SESSION_ID,
+    claim_id=IDENTIFIER,
+    lease_token=IDENTIFIER,
+    batch_ids=IDENTIFIERS,
+)
 @dataclass(frozen=True, slots=True)
 class QueuedWorkCompletion:
     """What a commit names to complete the batches of a claim."""
@@ -185,14 +187,17 @@ class QueuedWorkCompletion:
     lease_token: str
     batch_ids: tuple[str, ...]
 
-    def __post_init__(self) -> None:
-        checks.session_id(self.session_id)
-        checks.identifier("claim_id", self.claim_id)
-        checks.identifier("lease_token", self.lease_token)
-        object.__setattr__(self, "batch_ids", checks.identifiers("batch_ids", self.batch_ids))
 
-
-@quick
+@quick(
+    session_id=SESSION_ID,
+    claim_id=IDENTIFIER,
+    owner=of(LeaseOwnerIdentity),
+    lease_token=IDENTIFIER,
+    fencing_token=INTEGER,
+    claimed_at_epoch_ms=INTEGER,
+    expires_at_epoch_ms=INTEGER,
+    batches=each(QueuedWorkBatch),
+)
 @dataclass(frozen=True, slots=True)
 class QueuedWorkClaim:
     """Batches held by one claimant until `expires_at_epoch_ms`; each re-claim has a higher `fencing_token`."""
@@ -205,16 +210,6 @@ class QueuedWorkClaim:
     claimed_at_epoch_ms: int
     expires_at_epoch_ms: int
     batches: tuple[QueuedWorkBatch, ...]
-
-    def __post_init__(self) -> None:
-        checks.session_id(self.session_id)
-        checks.identifier("claim_id", self.claim_id)
-        checks.instance("owner", self.owner, LeaseOwnerIdentity)
-        checks.identifier("lease_token", self.lease_token)
-        checks.integer("fencing_token", self.fencing_token)
-        checks.integer("claimed_at_epoch_ms", self.claimed_at_epoch_ms)
-        checks.integer("expires_at_epoch_ms", self.expires_at_epoch_ms)
-        object.__setattr__(self, "batches", checks.instances("batches", self.batches, QueuedWorkBatch))
 
     def completion(self) -> QueuedWorkCompletion:
         """What a commit names to complete all batches of this claim."""
