@@ -97,7 +97,7 @@ def fold(
         new = _write_node_files(folder, old, new, facts, written)
         if new.meta != old.meta or loaded.healed is not None or at_rest:
             write_meta(folder, new.meta, loaded.fields)
-        show_lease(folder, state.lease, flush=True)
+        show_lease(folder, state.lease, flush=at_rest)  # while the session is live, the next change replaces it
         _set_aside_damage(folder, loaded)
         if not (all(relied_on) and (old.work.live or not work_bytes)):
             _flush_first_names(folder, old)
