@@ -44,7 +44,7 @@ OPTIONAL_IDENTIFIER = Check(f"{{v}} is not None and ({_IDENTIFIER})", checks.opt
 IDENTIFIERS = Check(_MANY, checks.identifiers)
 TEXT = Check("type({v}) is not str or not {v}.isascii()", checks.text)
 TIMESTAMP = Check("True", checks.timestamp)
-OPTIONAL_TIMESTAMP = Check("{v} != ''", checks.optional_timestamp)
+OPTIONAL_TIMESTAMP = Check("type({v}) is not str or {v}", checks.optional_timestamp)
 INTEGER = Check(_INTEGER, checks.integer)
 OPTIONAL_INTEGER = Check(f"{{v}} is not None and ({_INTEGER})", checks.optional_integer)
 OPTIONAL_OCTETS = Check("{v} is not None", checks.optional_octets)
