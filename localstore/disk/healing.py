@@ -24,27 +24,27 @@ def newest_head_copy(folder: str) -> Head | None:
     """The newest copy of the head by which nothing that is there would be overlooked."""
     reached = Journals(folder)
     copies, unread = _copies(folder)
-    for at, head in enumerate(copies):
+    for head in own_copies(folder, copies):
         if has_files(folder, head) and reached.continue_from(head):
-            last = reached.reach(head)
-            is_last = all(later.folded_seq <= last for later in copies[:at])
+            # What the session inherited is of before, whoever's copy of a head it came with.
+            is_last = max(copy.folded_seq for copy in copies) <= reached.reach(head)
             return head if is_last and (reached.has_next(head) or not unread) else None
     return None
 
 
 def head_copies(folder: str) -> list[Head]:
     """Every copy of a head of the session in `folder`, the newest first."""
-    return _copies(folder)[0]
+    return own_copies(folder, _copies(folder)[0])
 
 
 def _copies(folder: str) -> tuple[list[Head], set[str]]:
-    """Every copy of a head, the newest first, and the node files that have none to be read and that none names.
+    """Every copy of a head, inherited ones too, and the node files that have none to be read and that none names.
 
     One of these may be the newest. While a journal goes on, it is what a fold did not finish.
     """
     unread: set[str] = set()
     copies = [*_in_node_files(os.path.join(folder, names.NODES), unread), *_in_journals(folder)]
-    return own_copies(folder, copies), unread - {ref.name for head in copies for ref in head.files}
+    return copies, unread - {ref.name for head in copies for ref in head.files}
 
 
 def own_copies(folder: str, copies: Iterable[Head]) -> list[Head]:

@@ -76,3 +76,49 @@ def test_not_by_an_older_one_where_the_newest_names_a_file_that_is_gone(root: Pa
     assert report.after.errors == ()
     assert any(action.lost for action in report.actions)
     assert shown(root) == [each for each in IDS if each != IDS[gone]]
+
+
+def test_not_by_that_of_an_earlier_session_of_its_id(root: Path) -> None:
+    """It is in what the session inherited, and older than that."""
+    with LocalStore(root) as store:
+        session = store.open_session("a")
+        assert session is not None
+        middle = session.fork("b")
+        store.delete_session("a")
+        commit(middle, *chain("n5"))
+        middle.fork("a")
+        store.delete_session("b")
+        store.purge(everything=True)
+    behead(root)[-1].unlink()
+    with pytest.raises(CorruptRecord):
+        shown(root)
+    repair_store(root)
+
+
+def test_a_repair_looks_for_it_in_node_files_without_records_too(root: Path) -> None:
+    """That of a forked session begins with such a file, which alone has its head."""
+    with LocalStore(root) as store:
+        session = store.open_session("a")
+        assert session is not None
+        session.create_branch("a branch")
+        session.fork("b")
+        store.delete_session("a")
+        store.purge(everything=True)
+    files = behead(root)
+    files[0].unlink()
+    report = repair_store(root)
+    assert report.after.errors == ()
+    assert "node_file_lost" in {action.kind for action in report.actions if action.lost}
+    with LocalStore(root) as store:
+        found = store.open_session("b")
+        assert found is not None
+        assert [each.name for each in found.branches()] == ["a branch"]
+
+
+def test_a_repair_tells_that_something_is_lost_where_no_copy_is_left(root: Path) -> None:
+    for path in behead(root):
+        path.write_bytes(path.read_bytes().replace(b'"file.head"', b'"file.haed"', 1))
+    report = repair_store(root)
+    assert report.after.errors == ()
+    assert "head_made_good" in {action.kind for action in report.actions if action.lost}
+    assert shown(root) == list(IDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from ...contract.clock import rfc3339
 from ...contract.errors import BackendError, CorruptRecord, RecordSchemaVersionError
@@ -24,29 +25,40 @@ from ..system import system
 _MAX_NODE_FILE = 1 << 30
 
 
-def head_left(folder: str, now_ms: int) -> tuple[Head, str] | None:
-    """A head for the session in `folder`, and where it is from; `None` where not even its id can be told."""
+class HeadLeft(NamedTuple):
+    """A head, where it is from, and whether something of what it said is lost."""
+
+    head: Head
+    source: str
+    lost: bool = False
+
+
+def head_left(folder: str, now_ms: int) -> HeadLeft | None:
+    """A head for the session in `folder`; `None` where not even its id can be told."""
     own = _with_our_version(folder)
     if own is not None:
-        return own, "head.json, whose checksum proves that only its version is damaged"
+        return HeadLeft(own, "head.json, whose checksum proves that only its version is damaged")
     try:
         copy = newest_head_copy(folder)
     except FileNotFoundError:
         copy = None
     if copy is not None:
-        return copy, "its newest copy"
+        return HeadLeft(copy, "its newest copy")
     files = _node_files(folder)
-    copies = own_copies(folder, [*_copies_in_files(folder, files), *_copies_in_journals(folder)])
+    copies = own_copies(folder, [*_copies_in_files(folder), *_copies_in_journals(folder)])
     if copies:
         best = copies[0]
         named = {ref.name for ref in best.files}
         later = [ref for ref in files if ref.name not in named and ref.first_seq > best.folded_seq]
         last = max([best.folded_seq, *(ref.last_seq for ref in later)])
-        return replace(best, files=(*best.files, *later), folded_seq=last), "an old copy, and the files since"
+        made = replace(best, files=(*best.files, *later), folded_seq=last)
+        return HeadLeft(made, "an old copy, and the files since", bool(later))
     meta = _meta(folder)
     if meta is None or not names.belongs_to(os.path.basename(folder), meta.session_id):
         return None
-    return _made(meta, files, now_ms), "meta.json and the node files: config, frames, usage and queues are lost"
+    source = "meta.json and the node files: config, frames, usage and queues are lost"
+    had_more = bool(_listed(os.path.join(folder, names.NODES)) or journals(folder))
+    return HeadLeft(_made(meta, files, now_ms), source, had_more)
 
 
 def _with_our_version(folder: str) -> Head | None:
@@ -68,11 +80,7 @@ def _node_files(folder: str) -> list[NodeFileRef]:
     """Every node file in the folder, as far as it can be read, in the order of its records."""
     where = os.path.join(folder, names.NODES)
     found: list[NodeFileRef] = []
-    try:
-        listed = sorted(system.listdir(where))
-    except (FileNotFoundError, BackendError):
-        return found
-    for sha in filter(None, map(names.parse_node_file, listed)):
+    for sha in _listed(where):
         try:
             size = system.stat(os.path.join(where, names.node_file(sha))).st_size
             seqs = [
@@ -85,6 +93,13 @@ def _node_files(folder: str) -> list[NodeFileRef]:
     return _without_merged(sorted(found, key=lambda ref: (ref.first_seq, -ref.last_seq)))
 
 
+def _listed(where: str) -> list[str]:
+    try:
+        return sorted(filter(None, map(names.parse_node_file, system.listdir(where))))
+    except (FileNotFoundError, BackendError):
+        return []
+
+
 def _without_merged(files: list[NodeFileRef]) -> list[NodeFileRef]:
     """Leave out what is in a larger file too."""
     kept: list[NodeFileRef] = []
@@ -94,17 +109,20 @@ def _without_merged(files: list[NodeFileRef]) -> list[NodeFileRef]:
     return kept
 
 
-def _copies_in_files(folder: str, files: list[NodeFileRef]) -> Iterator[Head]:
-    for ref in files:
-        path = os.path.join(folder, names.NODES, names.node_file(ref.name))
+def _copies_in_files(folder: str) -> Iterator[Head]:
+    """The copies in all node files, those without any record too."""
+    where = os.path.join(folder, names.NODES)
+    for sha in _listed(where):
+        path = os.path.join(where, names.node_file(sha))
         try:
-            found = salvage_head(system.read_file(path, _MAX_NODE_FILE))
+            raw = system.read_file(path, _MAX_NODE_FILE)
+            found = salvage_head(raw)
             if found is None:
                 continue
             head = load_head(found)
         except (CorruptRecord, BackendError, FileNotFoundError, Malformed):
             continue
-        own = (each if each.name else replace(each, name=ref.name, size=ref.size) for each in head.files)
+        own = (each if each.name else replace(each, name=sha, size=len(raw)) for each in head.files)
         yield replace(head, files=tuple(own))
 
 

@@ -111,11 +111,11 @@ class _Repair:
         if found is None:
             self._actions.note("left", path, "no copy of it is left, nor anything that says whose it is", lost=True)
             return None
-        head, source = found
+        head, source, lost = found
         loaded = Loaded(self._folder, head, {}, FileArchive(self._folder))
         loaded.healed = damage
         self._actions.session_id = head.session_id
-        self._actions.note("head_made_good", path, f"{damage.reason}; it was made from {source}")
+        self._actions.note("head_made_good", path, f"{damage.reason}; it was made from {source}", lost=lost)
         return loaded
 
     def _is_trashed(self) -> bool:
