@@ -176,7 +176,7 @@ class TestBackup:
         with LocalStore(place) as backup:
             assert [entry.session_id for entry in backup.trash()] == ["b"]
 
-    @pytest.mark.parametrize("how", ["as far", "farther", "not as far", "vacuumed"])
+    @pytest.mark.parametrize("how", ["as far", "farther", "not as far", "vacuumed", "only vacuumed"])
     def test_of_a_store_that_was_put_back_and_went_on(self, store, place, tmp_path, how):
         """What went another way than its backup is another session: of the one before, the trash has it all."""
         reached(store, "a").tombstone_nodes(["n0"])
@@ -185,7 +185,7 @@ class TestBackup:
         shutil.copytree(store.root, former)
         with LocalStore(store.root) as store:
             session = reached(store, "a")
-            if how == "vacuumed":
+            if "vacuumed" in how:
                 session.vacuum()
             else:
                 commit(session, node("ours", "n1"))
@@ -205,11 +205,11 @@ class TestBackup:
         assert sound(place)
         assert contents(place) == contents(store.root)
         with LocalStore(place) as backup:
-            assert [entry.session_id for entry in backup.trash()] == ["a"] * (how != "vacuumed")
+            assert [entry.session_id for entry in backup.trash()] == ["a"] * ("vacuumed" not in how)
             backup.delete_session("a")
             latest = backup.trash()[-1]
             restored = backup.restore_session("a", deleted_at_ms=latest.deleted_at_ms)
-            assert (restored.load_node("ours") is not None) is (how != "vacuumed")
+            assert (restored.load_node("ours") is not None) is ("vacuumed" not in how)
 
     def test_again_makes_good_what_was_lost_of_its_heads(self, store, place):
         store.backup(place)

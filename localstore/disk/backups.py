@@ -220,7 +220,7 @@ class _Backup:
 
     def _bring_up(self, snapshot: Snapshot, folder: str, there: Head) -> None:
         """Bring a session up to date of which `there` is the head."""
-        if _is_written_to(folder, there) or there.generation > snapshot.head.generation:
+        if _is_written_to(folder, there):
             raise BackendError(f"{folder} was written to since it was backed up; make the backup in another folder")
         is_new = _content(os.path.join(folder, names.HEAD)) != snapshot.records[names.HEAD]
         self._take_attachments(snapshot)
