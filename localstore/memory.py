@@ -150,9 +150,9 @@ class MemoryKeeper:
         with self._mutex:
             self._require()
             report = upkeep.vacuum_report(self._state)
-            kept = list(upkeep.vacuumed(self._state, self._recent))
-            self._recent.keep(kept)
-            upkeep.note_vacuumed(self._state)
+            if upkeep.has_waste(self._state, self._recent):
+                self._recent.keep(upkeep.vacuumed(self._state, self._recent))
+                upkeep.note_vacuumed(self._state)
             return report
 
     def redact(self, redactor: Redactor, *, apply: bool) -> SessionRedaction:
