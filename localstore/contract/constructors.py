@@ -21,13 +21,13 @@ R = TypeVar("R")
 class Check(NamedTuple):
     """What a field must be: `{v}` stands for the value in `doubt`, an expression that is true where `settle` is asked.
 
-    `settle(name, value)` gives the value that the record gets, or raises `InvalidArgument`. `names` are the other names
-    in `doubt`, which has them as `{k}`.
+    `settle(name, value)` gives the value that the record gets, or raises `InvalidArgument`. `kinds` is `{kinds}` in
+    `doubt`.
     """
 
     doubt: str
     settle: Callable[[str, Any], Any]
-    k: object = None
+    kinds: object = None
 
 
 def _session_id(name: str, value: object) -> str:
@@ -52,13 +52,13 @@ OPTIONAL_OCTETS = Check("{v} is not None", checks.optional_octets)
 
 def of(*kinds: type[Any]) -> Check:
     """An instance of one of `kinds`."""
-    return Check("not isinstance({v}, {k})", lambda name, value: checks.instance(name, value, *kinds), kinds)
+    return Check("not isinstance({v}, {kinds})", lambda name, value: checks.instance(name, value, *kinds), kinds)
 
 
 def optional(kind: type[Any]) -> Check:
     """An instance of `kind`, or `None`."""
     return Check(
-        "{v} is not None and type({v}) is not {k}", lambda name, value: checks.instance(name, value, kind), kind
+        "{v} is not None and type({v}) is not {kinds}", lambda name, value: checks.instance(name, value, kind), kind
     )
 
 
@@ -69,7 +69,7 @@ def each(*kinds: type[Any]) -> Check:
 
 def member(kind: type[Enum]) -> Check:
     """A member of the enum `kind`, or the value of one, which becomes it."""
-    return Check("type({v}) is not {k}", lambda name, value: checks.member(name, value, kind), kind)
+    return Check("type({v}) is not {kinds}", lambda name, value: checks.member(name, value, kind), kind)
 
 
 def quick(**checked: Check) -> Callable[[type[R]], type[R]]:
@@ -98,8 +98,8 @@ def _constructor(cls: type, checked: dict[str, Check]) -> Any:
             lines.append(f"if {name} is missing: {name} = make{number}()")
         check = checked.get(name)
         if check is not None:
-            names[f"settle{number}"], names[f"kinds{number}"] = check.settle, check.k
-            doubt = check.doubt.format(v=name, k=f"kinds{number}")
+            names[f"settle{number}"], names[f"kinds{number}"] = check.settle, check.kinds
+            doubt = check.doubt.format(v=name, kinds=f"kinds{number}")
             lines.append(f"if {doubt}: {name} = settle{number}({name!r}, {name})")
         names[f"put{number}"], names[f"hold{number}"] = ways_in(cls, name)
         held = name if names[f"hold{number}"] is None else f"hold{number}({name})"
