@@ -69,36 +69,41 @@ def _load_change(found: JsonValue) -> TracedChange:
 def gathered(records: Sequence[Unfolded]) -> TraceFact:
     """The fact that keeps the traces of these records, of which there is one at least.
 
-    Most records are a commit and nothing else, right after another record. Behind that one's trace theirs is
-    `[mark, milliseconds since, id, ...]`, where the revision is one higher than the last one named.
+    In a run of commits that are each a record's only change, all but the first are told by the one before: such a trace
+    is `[mark, milliseconds since, id, ...]`, and its revision is one higher.
     """
-    before = _Before()
-    told = [before.brief(orjson.loads(text)) for _, text in records]
-    return TraceFact(records[-1][0], EncodedJson(orjson.dumps(told)))  # type: ignore[arg-type]
+    told: list[bytes] = []
+    before: list[Any] | None = None
+    for _, text in records:
+        found = orjson.loads(text) if _is_commit(text) else None
+        told.append(text if found is None else _after(before, found) or text)
+        before = found
+    return TraceFact(records[-1][0], EncodedJson(b"[%b]" % b",".join(told)))  # type: ignore[arg-type]
+
+
+def _is_commit(text: bytes) -> bool:
+    """Whether a trace is seen to be of a commit and nothing else, or of no more than looks like it."""
+    return text[-1:] == b"]" and text.count(b"[", 0, 4096) == 2 and b',["committed",' in text
+
+
+def _after(before: list[Any] | None, found: list[Any]) -> bytes | None:
+    """The trace of a commit as it is told by the one before, or `None` where it does not follow it."""
+    if before is None or len(before) != 4 or len(found) != 4:
+        return None
+    seq, mark, at_ms, (kind, *ids, revision) = found
+    last_seq, _, last_at_ms, (last_kind, *_, last_revision) = before
+    if kind != ChangeKind.COMMITTED or kind != last_kind or seq != last_seq + 1 or revision != last_revision + 1:
+        return None
+    return orjson.dumps([mark, at_ms - last_at_ms, *ids])
 
 
 class _Before:
-    """What the traces of a list said last: what follows is told by it."""
+    """What the traces of a list said last: what follows may be told by it."""
 
     def __init__(self) -> None:
         self.seq: int | None = None
         self.at_ms = 0
         self.revision: int | None = None
-
-    def brief(self, found: Any) -> Any:
-        """The trace, briefly where it can be."""
-        if not isinstance(found, list) or self.seq is None or self.revision is None:
-            return self._whole(found)
-        seq, mark, at_ms, *changes = found
-        is_commit = len(changes) == 1 and changes[0][0] == ChangeKind.COMMITTED
-        if not is_commit or seq != self.seq + 1 or changes[0][-1] != self.revision + 1:
-            return self._whole(found)
-        elapsed, self.seq, self.at_ms, self.revision = at_ms - self.at_ms, seq, at_ms, self.revision + 1
-        return [mark, elapsed, *changes[0][1:-1]]
-
-    def _whole(self, found: Any) -> Any:
-        self.note(_load_trace(found))
-        return found
 
     def trace(self, found: JsonValue) -> Trace:
         """The trace that was told so."""

@@ -123,12 +123,14 @@ def test_traces_are_gathered_briefly_and_come_back():
         [9, "m9", 1010, ["committed", "e", 12]],
         [10, "m10", 1010, ["committed", "f", 14]],
         [12, "m12", 1010, ["committed", "g", 15]],
+        [13, "m13", 1011, ["committed", ',["committed",', 16]],
+        [14, "m14", 1012, ["lease_set", ',["committed",']],
     ]
     fact = gathered([(each[0], orjson.dumps(each)) for each in told])
     found: Any = fact.traces
-    assert [len(each) for each in found] == [4, 4, 4, 2, 5, 4, 3, 4, 4]
+    assert [len(each) for each in found] == [4, 4, 3, 2, 5, 4, 4, 4, 4, 4, 4]
     assert found[2:4] == [["m5", 4, "b", "c"], ["m6", -2]]
-    plain = traces_of(facts.TraceFact(12, told))
+    plain = traces_of(facts.TraceFact(14, told))
     assert traces_of(fact) == plain
     assert [(each.seq, each.mark, each.at_ms) for each in plain] == [(each[0], each[1], each[2]) for each in told]
 
