@@ -128,7 +128,7 @@ def test_traces_are_gathered_briefly_and_come_back():
     ]
     fact = gathered([(each[0], orjson.dumps(each)) for each in told])
     found: Any = fact.traces
-    assert [len(each) for each in found] == [4, 4, 3, 2, 5, 4, 4, 4, 4, 4, 4]
+    assert [len(each) for each in found] == [4, 4, 4, 2, 5, 4, 4, 4, 4, 4, 4]
     assert found[2:4] == [["m5", 4, "b", "c"], ["m6", -2]]
     plain = traces_of(facts.TraceFact(14, told))
     assert traces_of(fact) == plain
