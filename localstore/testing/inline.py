@@ -40,16 +40,8 @@ from .cases.stranded import TestDeferringOrphans, TestNextTurnIsNotStranded, Tes
 from .cases.summaries import TestActivityOfAttachments, TestListOrder, TestNoActivity, TestSummary
 from .cases.sweep import TestSweep
 from .cases.upkeep import TestCollectionOfImages, TestGarbageCollection, TestTombstones, TestVacuum
-from .cases.wallclock import TestSteppedWallClock
-from .cases.work import (
-    TestAbandoningAWorkClaim,
-    TestCancellingWork,
-    TestEndOfAWorkClaim,
-    TestEnqueueingWork,
-    TestListingWork,
-    TestRenewingAWorkClaim,
-    TestSourceKeyOfWork,
-)
+from .cases.wallclock import TestBootClockThatComesAndGoes, TestSteppedWallClock
+from .cases.work import TestCancellingWork, TestEnqueueingWork, TestListingWork, TestSourceKeyOfWork
 from .cases.work_by_ids import TestClaimingByBatchIds
 from .cases.work_claims import (
     TestBoundaries,
@@ -59,6 +51,7 @@ from .cases.work_claims import (
     TestLeaseForWork,
     TestReadiness,
 )
+from .cases.work_ends import TestAbandoningAWorkClaim, TestEndOfAWorkClaim, TestRenewingAWorkClaim
 
 __all__ = [
     "TestAbandoningAWorkClaim",
@@ -69,6 +62,7 @@ __all__ = [
     "TestAttachmentManifest",
     "TestAttachmentsOfAStore",
     "TestBinding",
+    "TestBootClockThatComesAndGoes",
     "TestBoundaries",
     "TestBytes",
     "TestCancellingASuffix",

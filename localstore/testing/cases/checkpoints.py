@@ -100,6 +100,16 @@ class TestPartsByValue(Conformance):
         store(world, plugin_snapshot_revision=0)
         assert loaded(world).plugin_snapshot_revision == 0
 
+    def test_equal_content_is_stored_once(self, world: World) -> None:
+        """A part that comes again, in another commit or under another name, adds no second copy of itself on disk."""
+        text = "".join(hashlib.sha256(b"%d" % number).hexdigest() for number in range(4_000))
+        store(world, tool_state=text)
+        before = world.summary().size_bytes
+        store(world, tool_state=text, plugin_snapshot=text)
+        store(world, plugin_snapshot=text, execution_state=b'"' + text.encode() + b'"')
+        assert world.summary().size_bytes - before < len(text) // 2
+        assert loaded(world).plugin_snapshot == text
+
     def test_equal_content_has_an_equal_ref(self, world: World) -> None:
         """Blobs are addressed by content, across commits and parts."""
         store(world, tool_state={"a": 1}, plugin_snapshot={"a": 1}, execution_state=b"x")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ... import LeaseAcquired, LeaseBusy
 from ..backends import Capability
 from ..builders import SESSION, active_input, node, owner, wake
-from ..clocks import ManualClock, SteppedClock
+from ..clocks import START_MS, ManualClock, SteppedClock
 from .world import HOUR, MINUTE, Conformance, World
 
 
@@ -68,3 +70,41 @@ class TestSteppedWallClock(Conformance):
         assert world.node_ids() == ["n0", "n1", "n2", "n3"]
         world.session.release_session_execution_lease(first.completion())
         assert world.lease(owner("other")).fencing_token > first.fencing_token
+
+
+class FleetingClock(ManualClock):
+    """A wall clock beside a boot clock, which tells nothing while `tells` is false."""
+
+    tells = True
+
+    def boot_ms(self) -> int | None:
+        """Milliseconds since the boot, or `None`."""
+        return self.now_ms() - START_MS if self.tells else None
+
+
+class TestBootClockThatComesAndGoes(Conformance):
+    """A clock whose `boot_ms()` is `None` at times: expiry is judged by `now_ms()` then."""
+
+    requires = frozenset({Capability.QUEUED_WORK, Capability.TURN_INPUT})
+
+    def make_clock(self) -> ManualClock:
+        """A clock that has a boot clock at times."""
+        return FleetingClock()
+
+    @pytest.mark.parametrize("before", [True, False])
+    def test_leaves_leases_and_claims_to_the_wall_clock(self, world: World, before: bool) -> None:
+        """What is taken with a boot clock and judged without one, or the other way round, ends by the wall clock."""
+        assert isinstance(world.clock, FleetingClock)
+        world.say(active_input("hello"))
+        world.queue(wake())
+        world.clock.tells = before
+        world.take_active(ttl_ms=MINUTE)
+        world.take_work(ttl_ms=MINUTE)
+        world.lease(ttl_ms=MINUTE)
+        world.clock.tells = not before
+        world.clock.advance(MINUTE - 1)
+        assert world.session.get_session_execution_lease(SESSION) is not None
+        assert world.pending() == world.waiting() == []
+        world.clock.advance(1)
+        assert world.session.get_session_execution_lease(SESSION) is None
+        assert len(world.pending()) == len(world.waiting()) == 1
