@@ -20,6 +20,8 @@ TRIAL_S = 900
 
 IN_MEMORY = ("tests/conformance/test_memory.py",)
 ON_FILES = ("tests/conformance/test_file_process.py",)
+CONFORMANCE = {"suite in memory": IN_MEMORY, "suite on files": ON_FILES}
+"""The stages of the conformance suite, in the order they are tried."""
 _HISTORY = ("tests/history",)
 _REDACTION = (
     "tests/redaction/test_rewording.py",
@@ -67,7 +69,7 @@ def stages(file: str) -> dict[str, tuple[str, ...]]:
     if file in BESIDE_THE_CONTRACT:
         return {"tests of its own": BESIDE_THE_CONTRACT[file]}
     others = (*_STORED, *_FEED[:1], *_HISTORY)
-    return {"suite in memory": IN_MEMORY, "suite on files": ON_FILES, "tests of what is stored": others}
+    return {**CONFORMANCE, "tests of what is stored": others}
 
 
 @dataclass(frozen=True, slots=True)

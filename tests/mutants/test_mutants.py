@@ -12,7 +12,7 @@ from collections import Counter
 
 import pytest
 
-from tests.mutants.campaign import IN_MEMORY, OF_THE_CONTRACT, judge, stages, trial
+from tests.mutants.campaign import CONFORMANCE, IN_MEMORY, OF_THE_CONTRACT, judge, stages, trial
 from tests.mutants.equivalents import EQUIVALENTS
 from tests.mutants.mutations import FILES, all_mutants, mutants_of, mutated, parsed
 
@@ -66,6 +66,9 @@ def test_every_mutant_is_noticed(tmp_path, capsys):
     with capsys.disabled():
         told = ", ".join(f"{count} by the {stage}" for stage, count in noticed.items() if stage is not None)
         print(f"\n  {len(mutants)} mutants: {told}; {len(survivors)} survived, {len(EQUIVALENTS)} are equivalent")
+        rules = sum(mutant.file in OF_THE_CONTRACT for mutant in mutants)
+        alone = " and ".join(f"{noticed[stage]} by the {stage}" for stage in CONFORMANCE)
+        print(f"  of the {rules} in the contract's rules, the conformance suite alone notices {alone}")
     assert survivors == []
 
 
