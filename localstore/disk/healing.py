@@ -24,12 +24,19 @@ def newest_head_copy(folder: str) -> Head | None:
     """The newest copy of the head by which nothing that is there would be overlooked."""
     reached = Journals(folder)
     copies, unread = _copies(folder)
-    for head in own_copies(folder, copies):
+    own = own_copies(folder, copies)
+    for at, head in enumerate(own):
         if has_files(folder, head) and reached.continue_from(head):
             # What the session inherited is of before, whoever's copy of a head it came with.
             is_last = max(copy.folded_seq for copy in copies) <= reached.reach(head)
+            # It may be of when the session was in the trash.
+            is_last = is_last and all(_life(later) == _life(head) for later in own[:at])
             return head if is_last and (reached.has_next(head) or not unread) else None
     return None
+
+
+def _life(head: Head) -> tuple[str, bool]:
+    return head.incarnation, head.deleted
 
 
 def head_copies(folder: str) -> list[Head]:

@@ -95,6 +95,25 @@ def test_not_by_that_of_an_earlier_session_of_its_id(root: Path) -> None:
     repair_store(root)
 
 
+def test_not_by_that_of_when_it_was_in_the_trash(root: Path) -> None:
+    """A redaction there leaves a copy that says so, which has all the records."""
+    with LocalStore(root) as store:
+        store.delete_session("a")
+        store.redact("n4", replacement="a name", apply=True)
+        for _ in range(2):
+            store.restore_session("a")
+            store.delete_session("a")
+        store.restore_session("a")
+    files = behead(root)
+    assert [b'"deleted":true' in path.read_bytes() for path in files] == [True, *[False] * (len(files) - 1)]
+    files[1].unlink()
+    with pytest.raises(CorruptRecord):
+        shown(root)
+    report = repair_store(root)
+    assert report.after.errors == ()
+    assert shown(root) == list(IDS)
+
+
 def test_a_repair_looks_for_it_in_node_files_without_records_too(root: Path) -> None:
     """That of a forked session begins with such a file, which alone has its head."""
     with LocalStore(root) as store:
