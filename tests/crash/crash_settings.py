@@ -44,6 +44,7 @@ class Setting:
         at_once: whether views follow in the call itself, instead of a moment later.
         due_after: how many calls later a store's threads do what they do a moment later.
         first_name: the number that the names of new files start with.
+        placed: whether a head says which folder it was written into, so that a copy of that is told from it.
     """
 
     durability: Durability
@@ -55,6 +56,7 @@ class Setting:
     at_once: bool = False
     due_after: int = 1
     first_name: int = 0
+    placed: bool = False
 
     @contextmanager
     def installed(self) -> Iterator[Callable[[], None]]:
@@ -65,6 +67,8 @@ class Setting:
         count = iter(range(self.first_name, 1 << 62))
         tasks: dict[tuple[Housekeeper, Callable[[], None]], None] = {}
         stopped: list[Housekeeper] = []
+        # Files of a crash are laid out elsewhere, and are to be taken for those that crashed.
+        unplaced = () if self.placed else (fold, forking, publishing)
 
         def later(whose: Housekeeper, task: Callable[[], None]) -> None:
             if whose not in stopped:
@@ -91,8 +95,7 @@ class Setting:
                 (openfolder, "FOLD_BYTES", self.fold_bytes),
                 (journal, "CHUNK", self.ahead),
                 (superseded, "GRACE_S", self.grace_s),
-                # Files of a crash are laid out elsewhere, and are to be taken for those that crashed.
-                *((module, "place_of", lambda folder: "") for module in (fold, forking, publishing)),
+                *((module, "place_of", lambda folder: "") for module in unplaced),
                 (leftovers, "STALE_S", self.stale_s),
                 (compaction, "FAN_IN", self.fan_in),
                 (housekeeping, "VIEW_DELAY_S", 0 if self.at_once else 1),

@@ -72,10 +72,11 @@ class Side:
 class Pair:
     """The two sides, on one clock, with ids that depend on the number of the call alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, setting: Setting = FOLDS_OFTEN) -> None:
         self._stack = ExitStack()
-        self.run_due = self._stack.enter_context(FOLDS_OFTEN.installed())
-        self.root = f"{self._stack.enter_context(scratch())}/{ROOT_NAME}"
+        self.run_due = self._stack.enter_context(setting.installed())
+        self.scratch = self._stack.enter_context(scratch())
+        self.root = f"{self.scratch}/{ROOT_NAME}"
         self.clock = SteppedClock()
         self._ids = Ids()
         self._stack.enter_context(self._ids.installed())
@@ -95,7 +96,7 @@ class Pair:
         self.steps += 1
         answers = [self._answer(side, act) for side in self._sides]
         self.run_due()
-        shown = [_shown(answer) for answer in answers]
+        shown = [shown_of(answer) for answer in answers]
         assert shown[0] == shown[1]
         self.refused = isinstance(answers[0], StoreError)
         return None if self.refused else answers[0]
@@ -116,7 +117,7 @@ class Pair:
     def compare(self) -> None:
         """Everything that can be seen is the same, through every door."""
         for door in range(DOORS):
-            self.do(partial(_seen_through, door))
+            self.do(partial(seen_through, door))
 
     def end(self) -> None:
         """Compare, open again, compare, and check the store."""
@@ -133,7 +134,7 @@ class Pair:
         assert found == ()
 
 
-def _shown(answer: Any) -> Any:
+def shown_of(answer: Any) -> Any:
     """The answer without what only files have: their sizes, and the marks in cursors."""
     match answer:
         case StoreError():
@@ -146,32 +147,35 @@ def _shown(answer: Any) -> Any:
         case ChangeBatch():
             return [(each.seq, each.at_ms, each.kind, each.ids, each.revision) for each in answer.changes]
         case tuple() | list():
-            return [_shown(each) for each in answer]
+            return [shown_of(each) for each in answer]
     if is_dataclass(answer) and any(isinstance(getattr(answer, item.name), tuple) for item in fields(answer)):
-        return type(answer).__name__, [_shown(getattr(answer, item.name)) for item in fields(answer)]
+        return type(answer).__name__, [shown_of(getattr(answer, item.name)) for item in fields(answer)]
     return answer
 
 
-def _seen_through(door: int, side: Side) -> object:
+def seen_through(door: int, side: Side) -> object:
     store = side.stores[door]
     rows: list[object] = []
     for row in store.list_sessions():
         session = store.open_session(row.session_id)
         assert session is not None
-        rows.append(
-            [
-                row,
-                session.load_session(FullGraph()),
-                session.load_session_meta(),
-                session.load_session_head(),
-                session.head_log(),
-                session.branches(),
-                session.leaves(),
-                session.get_session_execution_lease(row.session_id),
-                session.list_pending_turn_inputs(row.session_id),
-                session.list_queued_work(row.session_id),
-                session.list_pending_queued_work(row.session_id),
-                session.list_uncommitted(1 << 50),
-            ]
-        )
+        rows.append([row, *(look() for look in looks(session))])
     return [rows, store.trash()]
+
+
+def looks(session: SessionStore) -> list[Callable[[], object]]:
+    """Everything that can be seen of a session."""
+    session_id = session.session_id
+    return [
+        lambda: session.load_session(FullGraph()),
+        session.load_session_meta,
+        session.load_session_head,
+        session.head_log,
+        session.branches,
+        session.leaves,
+        lambda: session.get_session_execution_lease(session_id),
+        lambda: session.list_pending_turn_inputs(session_id),
+        lambda: session.list_queued_work(session_id),
+        lambda: session.list_pending_queued_work(session_id),
+        lambda: session.list_uncommitted(1 << 50),
+    ]
