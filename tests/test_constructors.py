@@ -108,6 +108,11 @@ def test_it_is_the_dataclass_that_it_was() -> None:
         Record()  # type: ignore[call-arg]
 
 
+def test_a_check_of_a_field_that_there_is_not_is_refused() -> None:
+    with pytest.raises(TypeError, match="has no field numbr"):
+        made.quick(numbr=made.INTEGER)(Record)
+
+
 def test_what_concerns_several_fields_comes_last() -> None:
     with pytest.raises(InvalidArgument, match="13 is unlucky"):
         Record(13)

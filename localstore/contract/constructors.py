@@ -1,8 +1,8 @@
 """Constructors of frozen slotted records that check each field in place and put it straight in its slot.
 
 The one that dataclasses make calls `object.__setattr__` for each field, and a `__post_init__` that checks calls a
-function for each: together that is most of the time of a record, and every call of the store makes a dozen. What is
-not seen to be right in place goes to the function in `checks` that says what is wrong with it, or makes it right.
+function for each, while every call of the store makes a dozen records. What is not seen to be right in place goes to
+the function in `checks` that says what is wrong with it, or makes it right.
 """
 
 from __future__ import annotations
@@ -86,6 +86,9 @@ def quick(**checked: Check) -> Callable[[type[R]], type[R]]:
 
 
 def _constructor(cls: type, checked: dict[str, Check]) -> Any:
+    unknown = checked.keys() - {item.name for item in fields(cls)}
+    if unknown:
+        raise TypeError(f"{cls.__name__} has no field {unknown.pop()}")
     names: dict[str, Any] = {"missing": MISSING}
     parameters, lines = ["self"], []
     for number, item in enumerate(fields(cls)):

@@ -173,8 +173,10 @@ class _Backup:
             return True
         there.close()
         head = there.head
-        if head.incarnation != keeper.incarnation or _is_written_to(folder, head):
-            return head.incarnation != keeper.incarnation
+        if head.incarnation != keeper.incarnation:
+            return True
+        if _is_written_to(folder, head):
+            return False  # it is refused, whichever way it went
         last = (head.folded_seq, head.folded_sum)
         if keeper.folded(lambda loaded: (loaded.head.folded_seq, loaded.head.folded_sum)) == last:
             return False

@@ -348,7 +348,8 @@ def _recorded(places: tuple[RedactedPlace, ...]) -> list[str]:
 CHECKS = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 
 
-def run(runs: int, calls: int, **more: Any) -> None:
+def play(machine: type[SameAnswers], runs: int, calls: int, **more: Any) -> None:
+    """That many runs of so many steps; `more` are settings of hypothesis. What happened is in `COUNTED`."""
     COUNTED.clear()
     profile = settings(
         max_examples=runs,
@@ -358,7 +359,11 @@ def run(runs: int, calls: int, **more: Any) -> None:
         print_blob=True,
         **more,
     )
-    run_state_machine_as_test(SameAnswers, settings=profile)
+    run_state_machine_as_test(machine, settings=profile)
+
+
+def run(runs: int, calls: int, **more: Any) -> None:
+    play(SameAnswers, runs, calls, **more)
     print(
         f"{COUNTED['runs']} runs with {COUNTED['calls']} calls, each made on both stores;"
         f" both refused {COUNTED['refused']} of them in the same words"

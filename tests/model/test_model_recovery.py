@@ -6,19 +6,27 @@ import os
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, rule
 
 from localstore import Durability
 from tests.crash.crash_settings import Setting
 from tests.model import model_commands as made
 from tests.model.model_damage import Damage, beyond_repair, damages
 from tests.model.model_elsewhere import Remembered, Travelled
-from tests.model.test_model import CHECKS, COUNTED, SameAnswers, doors, session_ids
+from tests.model.test_model import COUNTED, SameAnswers, doors, play, session_ids
 
 some = st.integers(0, 3)
 maybe_damage = st.none() | damages
+DESCENT: dict[str, Any] = {
+    "door": doors,
+    "session_id": session_ids,
+    "other": session_ids,
+    "at": made.maybe_node,
+    "plan": made.plans,
+    "imported": st.booleans(),
+    "damage": st.lists(damages, max_size=2),
+}
 
 
 class SameAnswersWithLosses(SameAnswers):
@@ -79,6 +87,15 @@ class SameAnswersWithLosses(SameAnswers):
         self.pair.back_up(door, damage, go_on=go_on == 3)
         COUNTED["backups"] += 1
 
+    @rule(door=doors, session_id=session_ids, plan=made.plans)
+    def back_up_across(self, door: int, session_id: str, plan: made.Plan) -> None:
+        """Backups of the store as it went on, and of the store put back to before."""
+        self.put_back(0)
+        self.commit(door, session_id, 0, plan)
+        self.back_up(door, None, 0)
+        self.put_back(1)
+        self.back_up(door, None, 0)
+
     @rule(door=doors, on_the_way=st.sampled_from(([""], ["x"], ["x", ""], ["", "y", ""])))
     def pass_on(self, door: int, on_the_way: list[str]) -> None:
         self.pair.pass_on(door, on_the_way)
@@ -89,15 +106,7 @@ class SameAnswersWithLosses(SameAnswers):
         self.pair.renamed(door, session_id, other, damage)
         COUNTED["imports"] += 1
 
-    @rule(
-        door=doors,
-        session_id=session_ids,
-        other=session_ids,
-        at=made.maybe_node,
-        plan=made.plans,
-        imported=st.booleans(),
-        damage=st.lists(damages, max_size=2),
-    )
+    @rule(**DESCENT)
     def descend(self, door, session_id, other, at, plan, imported, damage) -> None:
         """A session that descends from one of its own id, and what can be lost of it."""
         if other == session_id:
@@ -120,31 +129,15 @@ class SameAnswersWithLosses(SameAnswers):
         if damage:
             self.pair.compare()
 
-    @rule(
-        door=doors,
-        session_id=session_ids,
-        other=session_ids,
-        at=made.maybe_node,
-        plan=made.plans,
-        imported=st.booleans(),
-        damage=st.lists(damages, max_size=2),
-    )
+    @rule(**DESCENT)
     def descend_again(self, door, session_id, other, at, plan, imported, damage) -> None:
         self.descend(door, session_id, other, at, plan, imported, damage)
 
 
 def run(runs: int, calls: int, **more: Any) -> None:
-    COUNTED.clear()
-    profile = settings(
-        max_examples=runs,
-        stateful_step_count=calls,
-        deadline=None,
-        suppress_health_check=CHECKS,
-        print_blob=True,
-        **more,
-    )
-    run_state_machine_as_test(SameAnswersWithLosses, settings=profile)
+    play(SameAnswersWithLosses, runs, calls, **more)
     print(", ".join(f"{name}: {number}" for name, number in COUNTED.items()))
+    assert all(COUNTED[name] for name in ("damage", "beyond", "copies", "put back", "backups", "imports"))
 
 
 def test_lost_files_and_copies_change_no_answer() -> None:

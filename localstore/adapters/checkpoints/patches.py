@@ -88,24 +88,16 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 
 def patched(before: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     """`before` with the changes of `patch`; neither is altered."""
-    gone = patch.get(_GONE, ())
-    after = {key: value for key, value in before.items() if key not in gone}
-    for name, value in patch.items():
-        if name == _GONE:
-            continue
-        key = name.removeprefix("$")
-        old = after.get(key)
-        if isinstance(value, dict) and isinstance(old, dict):
-            after[key] = patched(old, value)
-        elif isinstance(value, dict) and isinstance(old, list) and value.keys() == {_PIECES}:
-            after[key] = joined(old, value[_PIECES])
-        else:
-            after[key] = value
+    after = {**before}
+    patch_in(after, patch, is_shared=True)
     return after
 
 
-def patch_in(target: dict[str, Any], patch: dict[str, Any]) -> None:
-    """`patched`, in place: the objects in `target` must be nobody else's, and those in `patch` become its own."""
+def patch_in(target: dict[str, Any], patch: dict[str, Any], *, is_shared: bool = False) -> None:
+    """`patched`, in place: those in `patch` become its own.
+
+    The objects in `target` must be nobody else's, unless `is_shared` says that only it itself is not.
+    """
     for key in patch.get(_GONE, ()):
         target.pop(key, None)
     for name, value in patch.items():
@@ -114,7 +106,9 @@ def patch_in(target: dict[str, Any], patch: dict[str, Any]) -> None:
         key = name.removeprefix("$")
         old = target.get(key)
         if isinstance(value, dict) and isinstance(old, dict):
-            patch_in(old, value)
+            if is_shared:
+                target[key] = old = {**old}
+            patch_in(old, value, is_shared=is_shared)
         elif isinstance(value, dict) and isinstance(old, list) and value.keys() == {_PIECES}:
             target[key] = joined(old, value[_PIECES])
         else:
