@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from . import checks
+from .constructors import quick
 from .state import BlobRef
 from .values import JsonValue, held
 
@@ -75,6 +76,7 @@ class SessionMeta:
         return self.relation.parent_session_id if isinstance(self.relation, ChildSession) else None
 
 
+@quick()
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
     """One line of a session list, kept as part of committing. Times are epoch milliseconds, sizes bytes on disk."""

@@ -54,7 +54,7 @@ def _replayed(folder: str, boot: str) -> SessionSummary:
 def _says_it_all(folder: str, fields: dict[str, Any]) -> bool:
     """Whether nothing happened since the head, and it is the head to go by, as it may not be in a copy."""
     journals = [first for first in map(names.parse_journal, system.listed(folder)) if first is not None]
-    if any(first > fields["folded_seq"] for first in journals):
+    if journals and max(journals) > fields["folded_seq"]:
         return False
     place = fields.get("place")
     # A session that is at rest keeps no journal: wherever it is, its head is the right one.
@@ -65,7 +65,7 @@ def _from_head(fields: dict[str, Any], head_bytes: int) -> SessionSummary:
     session_id = fields["session_id"]
     meta, summary = fields.get("meta") or {}, fields.get("summary") or {}
     relation = meta.get("relation")
-    size = head_bytes + sum(ref["size"] for ref in fields.get("files", ()))
+    size = head_bytes + sum([ref["size"] for ref in fields.get("files", ())])
     return SessionSummary(
         session_id,
         meta.get("session_name", session_id),

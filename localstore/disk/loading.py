@@ -118,7 +118,7 @@ class Loaded:
 
 
 def head_path(folder: str) -> str:
-    return os.path.join(folder, names.HEAD)
+    return folder + os.sep + names.HEAD  # without what `os.path.join` asks first: a list needs one for every session
 
 
 def identity_of(found: os.stat_result) -> tuple[int, ...]:

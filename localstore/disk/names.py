@@ -62,7 +62,8 @@ _PLAIN_ID = re.compile(r"[a-z0-9_-]{1,64}")
 _HASHED_ID = re.compile(r".*-[0-9a-f]{16}")
 _SPOOL_ENTRY = re.compile(r"([0-9]{16})-([a-z0-9_-]{1,64})\.json")
 _REDACTION = re.compile(r"[0-9a-f]{16}\.json")
-_JOURNAL = re.compile(r"([0-9]{16})\.journal")
+_JOURNAL_END = ".journal"
+_JOURNAL = re.compile(r"([0-9]{16})" + re.escape(_JOURNAL_END))
 _TEMPORARY = re.compile(r"[a-z0-9_.-]+\.[0-9a-f]{16}\.tmp")
 _UNIQUE = re.compile(r"\.[0-9a-f]{16}\.tmp")
 _QUARANTINED = re.compile(r".+\.[0-9a-f]{16}\.bad")
@@ -176,10 +177,15 @@ def session_dirname(session_id: str) -> str:
     return f"{_slug(session_id) or 'session'}-{_short_hash(session_id)}"
 
 
+def is_session_dirname(name: str) -> bool:
+    """Whether `session_dirname` may have made `name`."""
+    return _SESSION.fullmatch(name) is not None
+
+
 def belongs_to(dirname: str, session_id: str) -> bool:
     """Whether a folder of this name (in the trash or in the making, too) can be that session's, for all it says."""
     own = dirname.partition(".")[0]
-    return own == session_dirname(session_id) or not _SESSION.fullmatch(own)
+    return own == session_dirname(session_id) or not is_session_dirname(own)
 
 
 def node_file(sha: str) -> str:
@@ -231,7 +237,7 @@ def trashed(dirname: str, deleted_at_ms: int) -> str:
 def parse_trashed(name: str) -> tuple[str, int] | None:
     """Session directory and time of deletion, or `None` when `name` is none of the trash's."""
     dirname, _, digits = name.rpartition(".")
-    if not _SESSION.fullmatch(dirname) or not re.fullmatch(r"[0-9a-f]{16}", digits):
+    if not is_session_dirname(dirname) or not re.fullmatch(r"[0-9a-f]{16}", digits):
         return None
     at_ms = int(digits, 16)
     return (dirname, at_ms) if at_ms <= MAX_SEQ else None
@@ -250,11 +256,13 @@ def parse_spool_entry(name: str) -> tuple[int, str] | None:
 
 def journal(first_seq: int) -> str:
     """The journal whose first record has this sequence number."""
-    return f"{_digits(first_seq)}.journal"
+    return f"{_digits(first_seq)}{_JOURNAL_END}"
 
 
 def parse_journal(name: str) -> int | None:
     """The first sequence number of a journal, or `None` when `name` is no journal's."""
+    if not name.endswith(_JOURNAL_END):
+        return None  # the answer for most names, and a list asks for those of every session
     match = _JOURNAL.fullmatch(name)
     return int(match[1]) if match is not None and int(match[1]) <= MAX_SEQ else None
 
@@ -314,7 +322,7 @@ def _own(name: str, is_dir: bool, place: Place) -> EntryKind | None:
 
 
 def _own_folder(name: str, place: Place) -> EntryKind | None:
-    if place is Place.SESSIONS and _SESSION.fullmatch(name):
+    if place is Place.SESSIONS and is_session_dirname(name):
         return EntryKind.SESSION
     if place is Place.ATTACHMENTS and re.fullmatch(r"[0-9a-f]{2}", name):
         return EntryKind.ATTACHMENT_SHARD

@@ -268,8 +268,8 @@ class FileSessions:
     def _folders(self) -> Iterator[str]:
         where = os.path.join(self._root, names.SESSIONS)
         for name, is_folder in system.entries(where):
-            if is_folder and names.classify(name, True, names.Place.SESSIONS) is names.EntryKind.SESSION:
-                yield os.path.join(where, name)
+            if is_folder and names.is_session_dirname(name):
+                yield where + os.sep + name
 
     def keepers(self) -> Iterable[Keeper]:
         for session_id in [item.session_id for item in self.summaries()]:
