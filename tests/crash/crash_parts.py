@@ -18,6 +18,8 @@ from tests.crash.crash_workload import SCRIPT
 WORKERS = 2
 PARTS = 6
 """More than there are processes: the states of later points take longer."""
+MANY, MANY_PARTS = 20, 48
+"""From so many states a point there are so many parts: what one of them has seen stays in memory until its end."""
 
 
 @dataclass
@@ -30,12 +32,14 @@ class Visits:
     effects: int = 0
 
 
-def visit_all(setting: Setting, seed: int, *, most: int) -> Visits:
-    """What `visit` finds at every point of the script, `most` states at each where the power is cut."""
+def visit_all(setting: Setting, seed: int, *, most: int, every: int = 0) -> Visits:
+    """What `visit` finds at every point of the script, in parts; `most` and `every` are as there."""
     found = Visits()
+    parts = PARTS if most < MANY else MANY_PARTS
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
-        for part in pool.map(_visit_part, *zip(*((setting, seed, most, part) for part in range(PARTS)), strict=True)):
+        running = [pool.submit(_visit_part, setting, seed, most, every, part, parts) for part in range(parts)]
+        for part in (each.result() for each in running):
             found.wrong += part.wrong
             found.visits += part.visits
             found.distinct += part.distinct
@@ -43,13 +47,14 @@ def visit_all(setting: Setting, seed: int, *, most: int) -> Visits:
     return found
 
 
-def _visit_part(setting: Setting, seed: int, most: int, part: int) -> Visits:
+def _visit_part(setting: Setting, seed: int, most: int, every: int, part: int, parts: int) -> Visits:
     recording, history = _recorded(setting)
     effects = len(recording.log)
-    points = range(part * (effects + 1) // PARTS, (part + 1) * (effects + 1) // PARTS)
+    points = range(part * (effects + 1) // parts, (part + 1) * (effects + 1) // parts)
     with scratch() as base:
         judge = Judge(setting, f"{base}/states")
-        wrong = list(visit(recording, history, judge, random.Random(seed + part), most=most, points=points))
+        rng = random.Random(seed + part)
+        wrong = list(visit(recording, history, judge, rng, most=most, every=every, points=points))
     return Visits(wrong, judge.visits, judge.distinct, effects)
 
 

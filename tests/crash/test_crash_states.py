@@ -177,11 +177,13 @@ def test_a_store_with_a_mistake_is_found_out(mistake, history, base):
 @pytest.mark.parametrize("name", SETTINGS)
 def test_every_crash_at_length(name, history, base, capsys):
     """All combinations of at most six unflushed effects, and 200 states a point where there are more."""
-    recording, judge = recorded(name, history, base)
     seed = random.randrange(1 << 32)
+    visits = visit_all(SETTINGS[name], seed, most=200, every=20_000)
+    tell(capsys, name, visits, f"at {visits.effects:,} effects of system calls, seed {seed}")
+    assert not visits.wrong
+    recording, judge = recorded(name, history, base)
     rng = random.Random(seed)
-    found = list(visit(recording, history, judge, rng, most=200, every=20_000))
-    found += visit_repeats(recording, history, judge, f"{base}/again", rng, most=20)
+    found = list(visit_repeats(recording, history, judge, f"{base}/again", rng, most=20))
     found += _recoveries(recording, history, judge, rng, base, count=40, most=20)
-    tell(capsys, name, judge, f"seed {seed}")
+    tell(capsys, f"{name}, calls made again, and crashes after crashes", judge)
     assert not found
