@@ -196,19 +196,21 @@ class FileAttachments(AttachmentStore):
 
     def _delete(self, aside: list[tuple[str, str, str]], keep: frozenset[str]) -> tuple[str, ...]:
         """Remove what is aside and not to be kept, bytes first: a row alone is no damage."""
-        gone = []
+        gone, rows = [], []
         for attachment_id, path, row_path in aside:
             if attachment_id in keep:
                 self._restore(path)
             elif self._remove(names.aside(path)):
-                gone.append((attachment_id, row_path))
+                gone.append(attachment_id)
+                rows.append(row_path)
             elif not any(map(os.path.lexists, (path, names.aside(path)))) and is_stale(row_path):
-                remove_quietly(row_path)
-        for shard in {os.path.dirname(row_path) for _, row_path in gone}:
+                rows.append(row_path)
+        # Of a row alone, too: whoever removed its bytes may have failed to make that durable.
+        for shard in {os.path.dirname(row_path) for row_path in rows}:
             system.flush_dir(shard)
-        for _, row_path in gone:
+        for row_path in rows:
             remove_quietly(row_path)
-        return tuple([attachment_id for attachment_id, _ in gone])
+        return tuple(gone)
 
     @staticmethod
     def _restore(path: str) -> None:

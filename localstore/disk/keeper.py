@@ -248,10 +248,12 @@ class FileKeeper(OpenFolder):
         return self._incarnation == loaded.head.incarnation
 
     def folded(self, work: Callable[[Loaded], R]) -> R:
-        """What `work` makes of the session, of which everything is in files, under its lock."""
+        """What `work` makes of the session, of which everything is in files, and on the disk, under its lock."""
         with self._mutex, self._locked():
             self._fold(self._current(write=True), at_rest=False)
-            return work(self._current(write=True))
+            loaded = self._current(write=True)
+            self._flush_all(loaded)
+            return work(loaded)
 
     def delete(self, unless: View[bool] | None) -> bool:
         """Mark the session deleted, so that every handle sees it, and let go; whether `unless` did not say no.

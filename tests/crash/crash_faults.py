@@ -6,7 +6,7 @@ import errno
 import os
 import random
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -258,14 +258,20 @@ class Attempt:
 
 
 def attempts(
-    recording: Recording, history: History, faults: Sequence[Fault], base: str, rng: random.Random, share: float
+    recording: Recording,
+    history: History,
+    faults: Sequence[Fault],
+    base: str,
+    rng: random.Random,
+    share: float,
+    whole: Collection[str] = (),
 ) -> Iterator[tuple[Attempt, Fault, int]]:
-    """A part of all the ways in which one system call of one step can fail."""
+    """A part of all the ways in which one system call of one step can fail; all of those in the steps `whole`."""
     for number in range(1, len(history.steps) + 1):
         attempt = Attempt(recording, history, number, base)
         calls = attempt.calls()
         for fault in faults:
             hit = sum(fault.hits(call) for call in calls)
             for at in range(1, hit + 1):
-                if rng.random() < share:
+                if rng.random() < share or history.steps[number - 1].name in whole:
                     yield attempt, fault, at

@@ -25,7 +25,7 @@ def history():
     return remember(SCRIPT)
 
 
-def fail_everywhere(name, history, seed, share, capsys):
+def fail_everywhere(name, history, seed, share, capsys, faults=FAULTS, whole=()):
     setting = SETTINGS[name]
     rng = random.Random(seed)
     made: Counter[str] = Counter()
@@ -33,7 +33,7 @@ def fail_everywhere(name, history, seed, share, capsys):
     with scratch() as base:
         recording = record(SCRIPT, setting, history, f"{base}/run")
         judge = Judge(setting, f"{base}/states")
-        for attempt, fault, at in attempts(recording, history, FAULTS, f"{base}/try", rng, share):
+        for attempt, fault, at in attempts(recording, history, faults, f"{base}/try", rng, share, whole):
             made[fault.name] += 1
             found += attempt.judge(fault, at, judge, rng)
     with capsys.disabled():
@@ -47,6 +47,13 @@ def fail_everywhere(name, history, seed, share, capsys):
 def test_a_call_that_fails_leaves_the_former_state(name, history, capsys):
     made = fail_everywhere(name, history, SEED, 0.01, capsys)
     assert made.total() > 100
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_a_flush_failed_to_flush_is_never_taken_for_flushed(name, history, capsys):
+    losing = [fault for fault in FAULTS if fault.drops]
+    made = fail_everywhere(name, history, SEED, 0.05, capsys, losing, whole=("fork", "sweep"))
+    assert made.total() > 30
 
 
 @pytest.mark.soak
