@@ -30,7 +30,7 @@ from ..contract.errors import BackendError, CorruptRecord
 from ..machine.encoding import EVENT_CLASSES, KINDS, Malformed, dump, load_one_of, plain
 from ..machine.events import Event
 from .files import seal, unseal
-from .lines import BODY_AT, check_line, encode_line, sum_of
+from .lines import check_line, encode_line, sum_of
 from .linescan import Finding, intact_lines
 from .refusals import WriteFailed, is_full
 from .system import system
@@ -163,9 +163,12 @@ class Journal:
 
     # Reading.
 
-    def read_all(self, header: Header, boot: str) -> list[Record]:
-        """Every record of a journal just opened. `boot` is the mark of the running boot."""
-        size = system.size(self.fd)
+    def read_all(self, header: Header, boot: str, end: int | None = None) -> list[Record]:
+        """Every record of a journal just opened, before offset `end` if that is given.
+
+        `boot` is the mark of the running boot.
+        """
+        size = system.size(self.fd) if end is None else end
         if size > MAX_JOURNAL:
             raise CorruptRecord(self.path, f"it has {size} bytes, more than the {MAX_JOURNAL} it may have")
         data = system.pread(self.fd, size, 0)
@@ -286,10 +289,11 @@ class Journal:
 
     # Writing.
 
-    def append(self, line: bytes, *, ahead: bool) -> None:
+    def append(self, line: bytes, *, ahead: bool, soon: bool = False) -> None:
         """Write one record's line behind the last; `ahead` makes space for more with it, where there is room for that.
 
-        A failure leaves the journal as it was, or, where that fails too, a torn write that the next reader sees.
+        With `soon` the disk begins at once with what a flush will wait for. A failure leaves the journal as it was, or,
+        where that fails too, a torn write that the next reader sees.
         """
         start = self.offset
         data = line
@@ -298,11 +302,14 @@ class Journal:
         if ahead and start + len(data) > self._allocated:
             try:
                 self._write(data + bytes(CHUNK), start)
-                return
             except BackendError as error:
                 if self.torn or not is_full(error):
                     raise
-        self._write(data, start)
+                self._write(data, start)
+        else:
+            self._write(data, start)
+        if soon:
+            system.start_flush(self.fd, start, len(data))
 
     def _write(self, data: bytes, start: int) -> None:
         try:
@@ -321,12 +328,11 @@ class Journal:
             return
         self._allocated = start
 
-    def accept(self, seq: int, line: bytes, boot: str) -> None:
-        """Count the line just appended as the last record. The first one begins with the header's."""
-        begin = line.index(b"\n") + 1 if self.offset == 0 else 0
-        self.offset += len(line)
+    def accept(self, seq: int, size: int, mark: str, boot: str) -> None:
+        """Count what was just appended, `size` bytes that end with the record of this sum, as the last record."""
+        self.offset += size
         self.unended = False
-        self.last_seq, self.last_sum, self.boot = seq, sum_of(line[begin : begin + BODY_AT]), boot
+        self.last_seq, self.last_sum, self.boot = seq, mark, boot
 
     def flush(self, seq: int) -> None:
         """Bring everything up to record `seq` to the disk."""

@@ -29,7 +29,8 @@ class Loaded:
 
     `pin` is a descriptor on the `head.json` it was loaded from: while it is open, a path with the same inode is the
     same file. `healed` says that the head was taken from its copy, since `head.json` is missing or damaged; `fold_due`
-    that the head names what was set aside; `named` that the name of `head.json` is known to be on the disk. `copied`
+    that the head names what was set aside; `named` that the name of `head.json` is known to be on the disk. While
+    `is_ahead`, a record may be in the state that the journal does not count yet. `copied`
     says that the folder is a copy that was made while the session was in use, and `newest` is the latest generation of
     a head in it.
     """
@@ -42,6 +43,7 @@ class Loaded:
         "head",
         "healed",
         "identity",
+        "is_ahead",
         "journal",
         "named",
         "newest",
@@ -62,6 +64,7 @@ class Loaded:
         self.copied = False
         self.newest = 0
         self.named = False
+        self.is_ahead = False
         self.pin = -1
         self.identity: tuple[int, ...] = ()
 
@@ -245,8 +248,17 @@ def _healed(folder: str, session_id: str | None, damage: CorruptRecord, *, delet
 
 
 def _load_state(folder: str, loaded: Loaded, boot: str, *, write: bool, queues: bool) -> None:
+    loaded.archive.rely_on(loaded.head)
+    load_folded(folder, loaded, queues=queues)
+    loaded.journal = attach_journal(folder, loaded, write=write)
+    if loaded.journal is not None:
+        read = copies.read_all if loaded.copied else Journal.read_all
+        replay(loaded, read(loaded.journal, loaded.header(), boot))
+
+
+def load_folded(folder: str, loaded: Loaded, *, queues: bool) -> None:
+    """Give `loaded` the state that its head says, without what is in the journal."""
     head = loaded.head
-    loaded.archive.rely_on(head)
     if queues:
         inputs, bad_inputs = spool.load_spool(folder, spool.INPUTS, head.inputs)
         work, bad_work = spool.load_spool(folder, spool.WORK, head.work)
@@ -256,10 +268,6 @@ def _load_state(folder: str, loaded: Loaded, boot: str, *, write: bool, queues: 
         loaded.state.damaged_work = bad_work[0].error if bad_work else None
     else:
         loaded.state = state_of(head)
-    loaded.journal = attach_journal(folder, loaded, write=write)
-    if loaded.journal is not None:
-        read = copies.read_all if loaded.copied else Journal.read_all
-        replay(loaded, read(loaded.journal, loaded.header(), boot))
 
 
 def attach_journal(folder: str, loaded: Loaded, *, write: bool) -> Journal | None:

@@ -59,6 +59,10 @@ class Looking:
             raise backend_error("read", name_of(fd), error) from error
         return b"".join(pieces)
 
+    def start_flush(self, fd: int, offset: int, n: int) -> None:
+        """Has the system begin to write these bytes to the disk, where it takes such advice. Proves nothing."""
+        platforms.start_flush(fd, offset, n)
+
     # Names.
 
     def stat(self, path: str) -> os.stat_result:

@@ -21,9 +21,10 @@ from .compaction import adopt, due, merge
 from .fold import fold, tidy
 from .housekeeping import Housekeeper
 from .journal import MAX_RECORD, Journal, boot_tag, encode_record
+from .lines import sum_of
 from .loading import Loaded, attach_journal, head_path, identity_of, load_head_only, load_session, replay
 from .lock import SessionLock
-from .recovery import quarantine_tail, rescue, set_aside_entries
+from .recovery import quarantine_tail, rescue, set_aside_entries, step_back
 from .system import system
 
 LOCK_DEADLINE_S = 10.0
@@ -109,6 +110,7 @@ class OpenFolder:
         loaded = self._loaded
         if self._unsaved is not None and loaded is not None:
             if not write:
+                step_back(self.folder, loaded)
                 return loaded
             self._save(loaded)
             loaded = None
@@ -192,20 +194,25 @@ class OpenFolder:
         if journal.torn:
             journal.judge_again(boot)
             quarantine_tail(self.folder, journal)
+        mark = sum_of(line)
         if journal.offset == 0:
             line = loaded.first_line(boot) + line
         self._wrote = True
+        flush = (self._full and flush) or _renews_fencing(state, moment, events)
         try:
-            journal.append(line, ahead=self._full)
-            if (self._full and flush) or _renews_fencing(state, moment, events):
+            journal.append(line, ahead=self._full, soon=flush)
+            # The disk writes meanwhile; and after the wait for it, this would take three times as long.
+            loaded.is_ahead = True
+            apply_record(state, loaded.archive.recent, seq, moment.now_ms, events, mark)
+            if flush:
                 self._flush(loaded, seq)
-            journal.accept(seq, line, boot)
+            journal.accept(seq, len(line), mark, boot)
+            loaded.is_ahead = False
         except BackendError:
             raise  # the record is not there
         except BaseException:
             self._unload()  # an interrupted call: it is seen from the journal whether its record is there
             raise
-        apply_record(state, loaded.archive.recent, seq, moment.now_ms, events, journal.last_sum)
 
     def _acknowledge(self, loaded: Loaded) -> None:
         """An answer from what may not be on the disk is an acknowledgement of it: flush it first."""

@@ -135,6 +135,21 @@ pwrite: Callable[[int, Octets, int], int] = getattr(os, "pwrite", _seek_and_writ
 datasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
+if sys.platform == "linux":
+
+    def start_flush(fd: int, offset: int, n: int) -> None:
+        # Linux begins to write what is not needed in memory any more (mm/fadvise.c), and keeps it there until it has.
+        try:
+            os.posix_fadvise(fd, offset, n, os.POSIX_FADV_DONTNEED)
+        except OSError:
+            pass  # the flush writes it, and tells what is wrong
+
+else:
+
+    def start_flush(fd: int, offset: int, n: int) -> None:
+        pass
+
+
 def flush_bytes(fd: int) -> None:
     """What is needed to read the bytes again, onto the drive's platters."""
     if F_FULLFSYNC is None:

@@ -6,11 +6,12 @@ import os
 from dataclasses import replace
 
 from ..contract.errors import BackendError, CorruptRecord, RecordSchemaVersionError
+from ..machine.facts import Recent
 from . import names
 from .fold import write_head
-from .journal import Journal, open_journal
+from .journal import Journal, Record, open_journal
 from .leftovers import remove_quietly
-from .loading import Loaded
+from .loading import Loaded, load_folded, replay
 from .quarantine import quarantine, set_aside
 from .system import system
 
@@ -76,8 +77,27 @@ def _verify(path: str, loaded: Loaded, old: Journal) -> None:
     if fresh is None:
         raise BackendError(f"{path} is gone although it was just written; look after the disk")
     try:
-        fresh.read_all(loaded.header(), "")
-        if (fresh.last_seq, fresh.last_sum, fresh.torn) != (old.last_seq, old.last_sum, 0):
-            raise CorruptRecord(path, "it does not hold the records that were acknowledged")
+        _acknowledged(fresh, loaded, old)
     finally:
         fresh.close()
+
+
+def _acknowledged(fresh: Journal, loaded: Loaded, old: Journal) -> list[Record]:
+    """The records in `fresh`, which must be those that were acknowledged when they were written to `old`."""
+    records = fresh.read_all(loaded.header(), "", end=old.offset)
+    if (fresh.last_seq, fresh.last_sum, fresh.torn) != (old.last_seq, old.last_sum, 0):
+        raise CorruptRecord(fresh.path, "it does not hold the records that were acknowledged")
+    return records
+
+
+def step_back(folder: str, loaded: Loaded) -> None:
+    """Take a record whose flush failed out of the state again: make it anew from the files and the records before."""
+    if not loaded.is_ahead:
+        return
+    old = loaded.journal
+    assert old is not None
+    records = _acknowledged(Journal(old.path, old.fd, old.first_seq, loaded.head.folded_sum), loaded, old)
+    loaded.archive.recent = Recent()
+    load_folded(folder, loaded, queues=True)
+    replay(loaded, records)
+    loaded.is_ahead = False

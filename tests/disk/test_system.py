@@ -587,6 +587,15 @@ def test_failed_drive_flush_is_not_papered_over_by_another(opened, monkeypatch):
     assert flushed == []
 
 
+def test_the_beginning_of_a_flush_changes_nothing_and_is_no_promise(tmp_path):
+    fd = system.open_write(str(tmp_path / "file"), True, True)
+    system.pwrite_all(fd, b"written" * 1000, 0)
+    system.start_flush(fd, 0, 7000)
+    assert system.pread(fd, 8000, 0) == b"written" * 1000
+    system.close(fd)
+    system.start_flush(fd, 0, 7000)  # what is wrong is told by the flush
+
+
 @pytest.mark.parametrize("code, fails", [(errno.EINVAL, False), (errno.EIO, True), (errno.ENOSPC, True)])
 def test_file_systems_that_know_no_folder_flush_are_taken_as_they_are(folder, code, fails, monkeypatch):
     kept = descriptors()
