@@ -429,7 +429,7 @@ def test_what_is_superseded_stays_a_minute(course: Course) -> None:
     os.utime(journals_of(course.root)[-1], (0, 0))  # long unchanged; its age counts from the fold
     course.collect()
     course.checkpoint()
-    dropped = set(unseal_head((folder / names.HEAD).read_bytes(), "")[0].dropped_blobs)
+    dropped = set(unseal_head((folder / names.HEAD).read_bytes(), "").dropped_blobs)
     assert dropped
     assert held - set(folder.rglob("*")) == set()
     for path in folder.rglob("*"):

@@ -234,7 +234,7 @@ class _Backup:
         self._show(folder, snapshot)
         now = there
         if is_new:
-            now = write_head(folder, at_rest(snapshot.head), snapshot.fields, placed=False)
+            now = write_head(folder, at_rest(snapshot.head), placed=False)
         else:
             system.flush_dir(folder)
         clean(folder, there, now)

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..contract.errors import BackendError
-from ..machine.encoding import dump
 from . import names
 from .fold import write_head
-from .head import Head, NodeFileRef
+from .head import Head, NodeFileRef, copy_of
 from .leftovers import remove_quietly
 from .loading import Loaded
 from .nodefile import NodeFile
@@ -72,7 +71,7 @@ def merge(folder: str, head: Head, run: Sequence[NodeFileRef]) -> NodeFileRef:
                 writer.add_file(file)
             finally:
                 file.close()
-        sha = writer.finish(dump(head), True)
+        sha = writer.finish(copy_of(head), True)
     size = system.stat(os.path.join(where, names.node_file(sha))).st_size
     return NodeFileRef(sha, size, run[0].first_seq, run[-1].last_seq)
 
@@ -99,7 +98,7 @@ def adopt(folder: str, loaded: Loaded, run: Sequence[NodeFileRef], merged: NodeF
         kept_from=head.kept_from or last + 1,
     )
     where = os.path.join(folder, names.NODES)
-    sha, content = build_node_file([], dump(head))
+    sha, content = build_node_file([], copy_of(head))
     made = os.path.join(where, names.node_file(sha))
     try:
         system.write_over_partial(made, content, True)
@@ -110,7 +109,7 @@ def adopt(folder: str, loaded: Loaded, run: Sequence[NodeFileRef], merged: NodeF
         _discard(folder, merged)
         raise
     head = replace(head, files=(*kept, NodeFileRef(sha, len(content), last, last)))
-    old, loaded.head = loaded.head, write_head(folder, head, loaded.fields)
+    old, loaded.head = loaded.head, write_head(folder, head)
     retire(folder, old, head)
     loaded.archive.rely_on(head)
     loaded.pin_head(folder)

@@ -97,7 +97,8 @@ def unknown_fields(fact: Fact) -> list[Any]:
 
 
 def _fields(line: bytes) -> dict[str, Any]:
-    fields: dict[str, Any] = orjson.loads(b"{" + line[BODY_AT:])
+    fields: dict[str, Any] = orjson.loads(line)
+    fields.pop("sum", None)
     return fields
 
 

@@ -26,9 +26,12 @@ _FRAME = ("sum", "file", "schema_version")
 T = TypeVar("T")
 
 
-def seal(kind: str, record: object) -> bytes:
-    """The file's bytes for a record of this kind: its fields behind sum, kind and schema version."""
-    fields = dump(record)
+def seal(kind: str, record: object, was: dict[str, Any] | None = None) -> bytes:
+    """The file's bytes for a record of this kind: its fields behind sum, kind and schema version.
+
+    What a later release said in the record when its fields were `was` is there, too.
+    """
+    fields = dump_anew(record, was)
     body = b"{" + _frame(kind) + (b"}" if fields == b"{}" else b"," + fields[1:])
     return encode_line(body)
 
@@ -85,11 +88,17 @@ def check_version(kind: str, fields: dict[str, Any]) -> None:
 
 def read_sealed(cls: type[T], kind: str, raw: bytes, path: str) -> T:
     """The record of class `cls` in a sealed file."""
+    return read_said(cls, kind, raw, path)[0]
+
+
+def read_said(cls: type[T], kind: str, raw: bytes, path: str) -> tuple[T, dict[str, Any] | None]:
+    """As `read_sealed`, with the record's fields where a later release said something in it."""
     fields = unseal(kind, raw, path)
     try:
-        return load(cls, fields)
+        record = load(cls, fields)
     except Malformed as error:
         raise CorruptRecord(path, str(error)) from error
+    return record, later.said(cls, without_frame(fields))
 
 
 def without_frame(fields: dict[str, Any]) -> dict[str, Any]:
@@ -97,10 +106,10 @@ def without_frame(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in _FRAME}
 
 
-def seal_anew(kind: str, record: object, was: dict[str, Any]) -> bytes:
-    """As `seal`, with what a later release said in the record when its fields were `was`."""
+def dump_anew(record: object, was: dict[str, Any] | None) -> bytes:
+    """As `dump`, with what a later release said in the record when its fields were `was`."""
     if not was:
-        return seal(kind, record)
+        return dump(record)
     now = orjson.loads(dump(record))
     fields = later.kept(type(record), was, now)
-    return seal(kind, fields) if fields != now else seal(kind, record)
+    return orjson.dumps(fields) if fields != now else dump(record)

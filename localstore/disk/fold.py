@@ -14,17 +14,16 @@ from dataclasses import replace
 from typing import Any
 
 from ..contract.errors import BackendError, CorruptRecord, RecordSchemaVersionError
-from ..contract.sessions import SessionMeta
 from ..machine import feed
-from ..machine.encoding import dump
 from ..machine.facts import Fact, Recent, ValueDroppedFact, ValueFact
 from . import names, spool, superseded
 from .factlines import CODES, LARGE_VALUE, encode_fact
-from .files import is_ours, seal_anew, unseal, without_frame
+from .files import is_ours, seal, unseal, without_frame
 from .head import (
     Head,
     NodeFileRef,
     SpoolIndex,
+    copy_of,
     head_of,
     index_inputs,
     index_work,
@@ -80,6 +79,7 @@ def fold(
         files=old.files if kept is None else kept,
         blob_bytes=old.blob_bytes + blob_bytes if blobs_total is None else blobs_total,
         spool_bytes=max(0, old.spool_bytes + input_bytes + work_bytes - gone_bytes),
+        said=old.said,
     )
     new = replace(new, deleted=deleted)
     dropped = superseded.still_dropped(
@@ -96,12 +96,12 @@ def fold(
         facts = unfolded(loaded.archive.recent) if facts is None else facts
         new = _write_node_files(folder, old, new, facts, written)
         if new.meta != old.meta or loaded.healed is not None or at_rest:
-            write_meta(folder, new.meta, loaded.fields)
+            write_meta(folder, new)
         show_lease(folder, state.lease, flush=at_rest)  # while the session is live, the next change replaces it
         _set_aside_damage(folder, loaded)
         if not (all(relied_on) and (old.work.live or not work_bytes)):
             _flush_first_names(folder, old)
-        new = write_head(folder, new, loaded.fields, before=old)
+        new = write_head(folder, new, before=old)
     except BaseException:
         _remove_vain(folder, loaded, written)
         raise
@@ -157,28 +157,26 @@ def unfolded(recent: Recent) -> list[Fact]:
     return [*recent.log, feed.gathered(recent.records)]
 
 
-def write_head(
-    folder: str, head: Head, fields: dict[str, Any], before: Head | None = None, *, placed: bool = True
-) -> Head:
+def write_head(folder: str, head: Head, before: Head | None = None, *, placed: bool = True) -> Head:
     """Rename a flushed `head.json` over the old one, and make the name durable. The head, with its place if `placed`.
 
     Where that fails at the last, the head `before` is put back, if it is given and can be.
     """
     head = replace(head, place=place_of(system.check_dir(folder)) if placed else "")
     with system.flushing_dir(folder) as flush:
-        write_whole(head_path(folder), seal_head(head, fields), flush=True)
+        write_whole(head_path(folder), seal_head(head), flush=True)
         try:
             flush()
         except BackendError:
             if before is not None:
-                _put_back(folder, before, fields)
+                _put_back(folder, before)
             raise
     return head
 
 
-def _put_back(folder: str, head: Head, fields: dict[str, Any]) -> None:
+def _put_back(folder: str, head: Head) -> None:
     try:
-        write_whole(head_path(folder), seal_head(head, fields), flush=True)
+        write_whole(head_path(folder), seal_head(head), flush=True)
     except (BackendError, FileNotFoundError, FileExistsError):
         pass  # what failed first is what the caller must hear of
 
@@ -202,11 +200,16 @@ def _write_blobs(folder: str, recent: Recent) -> int:
     return written
 
 
-def write_meta(folder: str, meta: SessionMeta | None, fields: dict[str, Any]) -> None:
-    """Write `meta.json`, with what a later release said in it, or in the head whose fields are `fields`."""
+def write_meta(folder: str, head: Head) -> None:
+    """Write `meta.json`, with what a later release said in it, or in the head."""
     path = os.path.join(folder, names.META)
-    in_head = fields.get("meta") or {}
-    write_whole(path, seal_anew(META_KIND, meta, {**in_head, **meta_fields(path)}), flush=True)
+    write_whole(path, seal_meta(head, meta_fields(path)), flush=True)
+
+
+def seal_meta(head: Head, was: dict[str, Any] | None = None) -> bytes:
+    """The bytes of `meta.json`, with what a later release said in the head, or in it when its fields were `was`."""
+    in_head = (head.said or {}).get("meta") or {}
+    return seal(META_KIND, head.meta, {**in_head, **(was or {})})
 
 
 def meta_fields(path: str) -> dict[str, Any]:
@@ -278,7 +281,7 @@ def _write_node_files(folder: str, old: Head, new: Head, facts: Iterable[Fact], 
             last = following.seq
             following = next(left, None)
         own = NodeFileRef("", 0, first, last)
-        sha, content = made.finish(dump(earlier if following is not None else replace(new, files=(*refs, own))))
+        sha, content = made.finish(copy_of(earlier if following is not None else replace(new, files=(*refs, own))))
         written.append(os.path.join(where, names.node_file(sha)))
         system.write_over_partial(written[-1], content, True)
         refs = (*refs, NodeFileRef(sha, len(content), first, last))
@@ -310,7 +313,7 @@ def tidy(folder: str, loaded: Loaded) -> None:
     head, archive = loaded.head, loaded.archive
     if head.kept_from:
         try:
-            loaded.head = write_head(folder, rested(head), loaded.fields, before=head)
+            loaded.head = write_head(folder, rested(head), before=head)
             loaded.pin_head(folder)
         except (BackendError, FileNotFoundError, FileExistsError):
             return

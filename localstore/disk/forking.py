@@ -56,7 +56,7 @@ def build_child(parent: str, loaded: Loaded, state: SessionState, building: str)
     system.write_new(os.path.join(building, names.LOCK), b"", False)
     system.write_new(os.path.join(building, names.META), seal(META_KIND, state.meta), True)
     head = replace(head, place=place_of(system.check_dir(building)))
-    system.write_new(os.path.join(building, names.HEAD), seal_head(head, {}), True)
+    system.write_new(os.path.join(building, names.HEAD), seal_head(head), True)
     system.flush_dir(building)
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
+
+import orjson
 
 from ..contract.attachments import AttachmentManifestEntry
 from ..contract.errors import CorruptRecord
@@ -20,10 +22,11 @@ from ..contract.state import (
     SessionCheckpoint,
     TokenLedgerEntry,
 )
+from ..machine import later
 from ..machine.encoding import Malformed, load
 from ..machine.state import HeldClaim, HeldLease, LiveBatch, LiveInput, SessionState, Summary
 from . import names
-from .files import seal_anew, unseal, without_frame
+from .files import dump_anew, seal, unseal, without_frame
 
 KIND = "head"
 NO_SUM = "00000000"
@@ -47,6 +50,7 @@ class NodeFileRef:
     last_seq: int
 
 
+@later.same_by("claim")
 @dataclass(frozen=True, slots=True)
 class SpoolClaim:
     """A claim, and the sequence numbers of the entries that it holds."""
@@ -55,6 +59,7 @@ class SpoolClaim:
     seqs: tuple[int, ...]
 
 
+@later.same_by()
 @dataclass(frozen=True, slots=True)
 class SpoolIndex:
     """Which entries of a spool are live: ranges of sequence numbers, first and last. Files beside these are none."""
@@ -74,6 +79,7 @@ class SpoolIndex:
         return sum(last - first + 1 for first, last in self.live)
 
 
+@later.same_by("name")
 @dataclass(frozen=True, slots=True)
 class BranchRef:
     """A branch, and the leaf that it names."""
@@ -89,7 +95,7 @@ class Head:
     `place` tells the folder that `head.json` was written into; the copies of a head have none. A head that was not
     left at rest has a `kept_from`: from the head that ends before this record on, whatever a head relied on was still
     there when this one was written. `dropped_blobs` are values that are not stored any more, whose files are still
-    kept so.
+    kept so. `said` is the head that this one goes on from, as parsed JSON, where a later release said something in it.
     """
 
     session_id: str
@@ -132,6 +138,7 @@ class Head:
     place: str = ""
     kept_from: int = 0
     dropped_blobs: tuple[str, ...] = ()
+    said: dict[str, Any] | None = field(default=None, repr=False, compare=False, metadata={"transient": True})
 
 
 _COUNTS = tuple(item.name for item in fields(Head) if item.type == "int")
@@ -147,16 +154,21 @@ def at_rest(head: Head) -> Head:
     return replace(head, place="", kept_from=0, dropped_blobs=())
 
 
-def seal_head(head: Head, was: dict[str, Any]) -> bytes:
-    """The bytes of `head.json`, with what a later release said in it when its fields were `was`."""
-    return seal_anew(KIND, head, was)
+def seal_head(head: Head) -> bytes:
+    """The bytes of `head.json`."""
+    return seal(KIND, head, head.said)
 
 
-def unseal_head(raw: bytes, path: str) -> tuple[Head, dict[str, Any]]:
-    """The head in the bytes of `head.json`, and its fields, those included that this release does not know."""
+def copy_of(head: Head) -> bytes:
+    """The head as JSON text, as it stands at the end of a node file."""
+    return dump_anew(head, head.said)
+
+
+def unseal_head(raw: bytes, path: str) -> Head:
+    """The head in the bytes of `head.json`."""
     found = unseal(KIND, raw, path)
     try:
-        return load_head(found), without_frame(found)
+        return load_head(without_frame(found))
     except Malformed as error:
         raise CorruptRecord(path, str(error)) from error
 
@@ -164,6 +176,8 @@ def unseal_head(raw: bytes, path: str) -> tuple[Head, dict[str, Any]]:
 def load_head(found: object) -> Head:
     """The head that `found`, as parsed JSON, is. Raises `Malformed` for one that nothing could be read by."""
     head = load(Head, found)
+    assert isinstance(found, dict)
+    said = later.said(Head, found)
     for name in _COUNTS:
         if not 0 <= getattr(head, name) <= names.MAX_SEQ:
             raise Malformed(f"the {name} of a head cannot be {getattr(head, name)}")
@@ -176,7 +190,7 @@ def load_head(found: object) -> Head:
             raise Malformed(f"{name!r:.80} is no blob's name")
     for index in (head.inputs, head.work):
         _check_ranges(index)
-    return head
+    return replace(head, said=said) if said else head
 
 
 def _check_ranges(index: SpoolIndex) -> None:
@@ -259,10 +273,11 @@ def head_of(
     files: tuple[NodeFileRef, ...],
     blob_bytes: int,
     spool_bytes: int,
+    said: dict[str, Any] | None = None,
 ) -> Head:
     """The head that says what `state` is."""
     ledger = tuple(TokenLedgerEntry(source, model, usage) for (source, model), usage in state.ledger.items())
-    return Head(
+    head = Head(
         **{name: getattr(state, name) for name in _SAME},
         generation=generation,
         folded_seq=state.seq,
@@ -275,7 +290,10 @@ def head_of(
         files=files,
         blob_bytes=blob_bytes,
         spool_bytes=spool_bytes,
+        said=said,
     )
+    # What was said of what is gone by now is said of nothing that comes later.
+    return replace(head, said=later.said(Head, orjson.loads(copy_of(head)))) if said else head
 
 
 def state_of(head: Head, inputs: Iterable[LiveInput] = (), work: Iterable[LiveBatch] = ()) -> SessionState:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import Any
 
 import orjson
 
 from ..contract.errors import CorruptRecord, InvalidArgument, SessionNotFound, StoreError
 from ..machine.apply import apply_record
-from ..machine.encoding import Malformed, dump
+from ..machine.encoding import Malformed
 from ..machine.facts import Recent
 from ..machine.state import SessionState
 from . import copies, names, spool
 from .archive import FileArchive
-from .head import MAX_HEAD, Head, state_of, unseal_head
+from .head import MAX_HEAD, Head, copy_of, state_of, unseal_head
 from .healing import newest_head_copy
-from .journal import Header, Journal, header_line, open_journal
+from .journal import Header, Journal, Record, header_line, open_journal
 from .system import system
 
 _PINS = os.name == "posix"
@@ -49,12 +48,10 @@ class Loaded:
         "newest",
         "pin",
         "state",
-        "fields",
     )
 
-    def __init__(self, folder: str, head: Head, fields: dict[str, Any], archive: FileArchive) -> None:
+    def __init__(self, folder: str, head: Head, archive: FileArchive) -> None:
         self.head = head
-        self.fields = fields
         self.archive = archive
         self.state = SessionState(head.session_id)
         self.journal: Journal | None = None
@@ -75,7 +72,7 @@ class Loaded:
 
     def first_line(self, boot: str) -> bytes:
         """The first line of that journal as it is written; it holds a copy of the head that no node file has yet."""
-        copy = None if self.head.files else orjson.loads(dump(self.head))
+        copy = None if self.head.files else orjson.loads(copy_of(self.head))
         return header_line(replace(self.header(), boot=boot, head=copy))
 
     def pin_head(self, folder: str) -> None:
@@ -196,11 +193,11 @@ def _load_head(folder: str, session_id: str | None, *, deleted: bool = False) ->
         return _healed(folder, session_id, CorruptRecord(path, "it is missing"), deleted=deleted)
     try:
         try:
-            head, fields = unseal_head(_whole(pin, path), path)
+            head = unseal_head(_whole(pin, path), path)
         except CorruptRecord as error:
             loaded = _healed(folder, session_id, error, deleted=deleted)
         else:
-            loaded = own_or_copied(folder, where, head, fields)
+            loaded = own_or_copied(folder, where, head)
         loaded.identity = identity_of(system.status(pin))
     except BaseException:
         system.let_go(pin)
@@ -212,15 +209,15 @@ def _load_head(folder: str, session_id: str | None, *, deleted: bool = False) ->
     return loaded
 
 
-def own_or_copied(folder: str, where: os.stat_result, own: Head, fields: dict[str, Any]) -> Loaded:
+def own_or_copied(folder: str, where: os.stat_result, own: Head) -> Loaded:
     """The session by its head, or, where the folder is a copy, by the newest head that is whole in it.
 
     `where` is the folder's status. Raises `CorruptRecord` for a copy of which parts are gone.
     """
     found = copies.look_over(folder, own) if copies.is_elsewhere(where, own) else None
     if found is None:
-        return Loaded(folder, own, fields, FileArchive(folder))
-    loaded = Loaded(folder, found.head, fields, FileArchive(folder))
+        return Loaded(folder, own, FileArchive(folder))
+    loaded = Loaded(folder, found.head, FileArchive(folder))
     loaded.copied, loaded.newest = True, found.newest
     return loaded
 
@@ -242,7 +239,7 @@ def _healed(folder: str, session_id: str | None, damage: CorruptRecord, *, delet
         found = None
     if found is None:
         raise damage
-    loaded = Loaded(folder, found, {}, FileArchive(folder))
+    loaded = Loaded(folder, found, FileArchive(folder))
     loaded.healed = damage
     return loaded
 
@@ -283,11 +280,17 @@ def attach_journal(folder: str, loaded: Loaded, *, write: bool) -> Journal | Non
     return journal
 
 
-def replay(loaded: Loaded, records: list[Any]) -> None:
+def carry_out(loaded: Loaded, record: Record) -> None:
+    """Carry out a record that was read."""
+    state, recent = loaded.state, loaded.archive.recent
+    apply_record(state, recent, record.seq, record.at_ms, record.events, record.sum)
+
+
+def replay(loaded: Loaded, records: list[Record]) -> None:
     """Carry out journal records on the state. One that cannot be is `CorruptRecord`, and the state spoilt."""
     for record in records:
         try:
-            apply_record(loaded.state, loaded.archive.recent, record.seq, record.at_ms, record.events, record.sum)
+            carry_out(loaded, record)
         except (Malformed, InvalidArgument, KeyError) as error:
             path = "" if loaded.journal is None else loaded.journal.path
             raise CorruptRecord(path, f"record {record.seq} cannot be carried out: {error!r}") from error

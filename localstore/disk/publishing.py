@@ -42,7 +42,7 @@ def make_folder(folder: str, meta: SessionMeta, surroundings: Surroundings, *, f
         # Flushed in any durability: a name without its content would be a damaged session.
         system.write_new(os.path.join(building, names.META), seal(META_KIND, meta), True)
         head = replace(head, place=place_of(system.check_dir(building)))
-        system.write_new(os.path.join(building, names.HEAD), seal_head(head, {}), True)
+        system.write_new(os.path.join(building, names.HEAD), seal_head(head), True)
         system.flush_dir(building)
         publish(building, folder, flush=flush)
     except FileExistsError:

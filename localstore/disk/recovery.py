@@ -61,7 +61,7 @@ def rescue(folder: str, loaded: Loaded) -> None:
         if content:
             _verify(temporary, loaded, old)
         bumped = replace(loaded.head, generation=loaded.head.generation + 1)
-        write_head(folder, bumped, loaded.fields)
+        write_head(folder, bumped)
         if content:
             system.replace(temporary, old.path)
         else:

@@ -81,12 +81,12 @@ def _said_by_later_releases(folder: str, loaded: Loaded, redactor: Redactor) -> 
 
 def _unknown(folder: str, loaded: Loaded) -> Iterator[tuple[str, list[Any]]]:
     """What this release does not know of each record of the session, the journal's left out."""
-    yield names.HEAD, later.unknown(Head, loaded.fields)
+    yield names.HEAD, later.unknown(Head, loaded.head.said or {})
     yield names.META, later.unknown(SessionMeta, meta_fields(os.path.join(folder, names.META)))
     for entry in loaded.state.inputs.values():
-        yield spool.INPUTS.name(entry), spool.unknown_fields(folder, spool.INPUTS, entry, StoredInput)
+        yield spool.INPUTS.name(entry), later.unknown(StoredInput, entry.said or {})
     for batch in loaded.state.work.values():
-        yield spool.WORK.name(batch), spool.unknown_fields(folder, spool.WORK, batch, QueuedWorkBatch)
+        yield spool.WORK.name(batch), later.unknown(QueuedWorkBatch, batch.said or {})
     for fact in loaded.archive.facts():
         yield fact.keys()[0], unknown_fields(fact)
 
@@ -133,7 +133,7 @@ def carry_out(
         loaded = fold(loaded, facts=redaction.facts(), kept=(), blobs_total=blobs_total)
         write_whole(path, seal(KIND, replace(receipt, done=True)), flush=True)
     elif any(_stale_metadata(folder, loaded, redactor)):
-        write_meta(folder, loaded.head.meta, loaded.fields)
+        write_meta(folder, loaded.head)
     remove(folder, strays(folder, loaded.head, kept), redactor)
     for where in (folder, *(os.path.join(folder, name) for name in _HOLDERS)):
         # Or a power cut would bring back what was removed.

@@ -10,15 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from ..contract.errors import BackendError
 from ..machine import attachments as rows
 from ..machine.moment import Moment
 from ..machine.state import HeldLease
 from . import names, spool
-from .files import seal
-from .fold import META_KIND
+from .fold import seal_meta
 from .head import Head, at_rest, seal_head
 from .keeper import FileKeeper
 from .leftovers import remove_quietly
@@ -49,7 +48,6 @@ class Snapshot:
 
     Attributes:
         head: its head, which was just folded.
-        fields: those of `head.json` as it was read.
         parts: the immutable files that the head relies on.
         records: its files that are written anew at each fold, as they are then.
         lease: who holds it.
@@ -59,7 +57,6 @@ class Snapshot:
     """
 
     head: Head
-    fields: dict[str, Any]
     parts: tuple[Source, ...]
     records: dict[str, bytes]
     lease: HeldLease | None
@@ -80,11 +77,10 @@ def of_one_moment(keeper: FileKeeper, attachments: str, moment: Moment, take: Ca
         ids = sorted(rows.named_ids()(state, loaded.archive, moment))
         return Snapshot(
             loaded.head,
-            loaded.fields,
             tuple(_parts_of(keeper.folder, loaded)),
             {
-                names.META: seal(META_KIND, loaded.head.meta),
-                names.HEAD: seal_head(at_rest(loaded.head), loaded.fields),
+                names.META: seal_meta(loaded.head),
+                names.HEAD: seal_head(at_rest(loaded.head)),
             },
             state.lease,
             tuple(ident for ident in ids if attachment_sources(attachments, ident)),

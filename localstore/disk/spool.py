@@ -14,12 +14,11 @@ from typing import Any, Generic, TypeVar
 
 from ..contract.errors import BackendError, CorruptRecord, RecordSchemaVersionError
 from ..contract.work import QueuedWorkBatch
-from ..machine import later
 from ..machine.apply import defer
 from ..machine.facts import StoredInput
 from ..machine.state import LiveBatch, LiveInput
 from . import names
-from .files import read_sealed, seal, unseal, without_frame
+from .files import read_said, seal
 from .head import SpoolIndex
 from .system import system
 
@@ -40,18 +39,20 @@ class SpoolKind(Generic[E]):
 
 
 def _load_input(raw: bytes, path: str) -> LiveInput:
-    return LiveInput(read_sealed(StoredInput, "input", raw, path))
+    stored, said = read_said(StoredInput, "input", raw, path)
+    return LiveInput(stored, said=said)
 
 
 def _load_work(raw: bytes, path: str) -> LiveBatch:
-    return LiveBatch(read_sealed(QueuedWorkBatch, "work", raw, path))
+    batch, said = read_said(QueuedWorkBatch, "work", raw, path)
+    return LiveBatch(batch, said=said)
 
 
 INPUTS: SpoolKind[LiveInput] = SpoolKind(
     names.INPUTS,
     "input",
     _load_input,
-    lambda live: seal("input", live.stored),
+    lambda live: seal("input", live.stored, live.said),
     lambda live: names.spool_entry(live.stored.record.enqueue_seq, live.stored.record.input_id),
     lambda live: live.stored.record.enqueue_seq,
 )
@@ -59,7 +60,7 @@ WORK: SpoolKind[LiveBatch] = SpoolKind(
     names.WORK,
     "work",
     _load_work,
-    lambda live: seal("work", live.batch),
+    lambda live: seal("work", live.batch, live.said),
     lambda live: names.spool_entry(live.batch.enqueue_seq, live.batch.batch_id),
     lambda live: live.batch.enqueue_seq,
 )
@@ -149,16 +150,6 @@ def load_entry(kind: SpoolKind[E], path: str, seq: int) -> E:
     if kind.seq(entry) != seq or kind.name(entry) != os.path.basename(path):
         raise CorruptRecord(path, f"it holds entry {kind.name(entry)}")
     return entry
-
-
-def unknown_fields(folder: str, kind: SpoolKind[E], entry: E, cls: type) -> list[Any]:
-    """What a later release said in the file of an entry, whose record is of class `cls`."""
-    path = os.path.join(folder, kind.folder, kind.name(entry))
-    try:
-        fields = unseal(kind.record, system.read_file(path, MAX_ENTRY), path)
-    except (FileNotFoundError, CorruptRecord, RecordSchemaVersionError):
-        return []  # it is in the journal alone so far, or damaged
-    return later.unknown(cls, without_frame(fields))
 
 
 def entry_path(folder: str, kind: SpoolKind[Any], entry: LiveInput | LiveBatch) -> str:

@@ -61,7 +61,7 @@ def mark_deleted(folder: str, session_id: str, loaded: Loaded | None, now_ms: in
     if loaded is None:
         return
     mark = replace(loaded.head, generation=loaded.head.generation + 1, deleted=True)
-    write_head(folder, mark, loaded.fields, before=loaded.head)
+    write_head(folder, mark, before=loaded.head)
 
 
 def _receipt_of(loaded: Loaded, folder: str, now_ms: int) -> TrashedSession:

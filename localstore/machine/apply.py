@@ -116,7 +116,8 @@ def _inputs_settled(state: SessionState, recent: Recent, event: ev.InputsSettled
         if live := state.inputs.pop(input_id, None):
             stored = live.stored
             record = altered(stored.record, state=event.state)
-            recent.add(InputFact(state.seq, StoredInput(record, stored.submitted, stored.images)))
+            line = None if live.said is None else dump({"stored": live.said})
+            recent.add(InputFact(state.seq, StoredInput(record, stored.submitted, stored.images), line))
             if record.source_key is not None:
                 del state.input_by_source[record.source_key]
 

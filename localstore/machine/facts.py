@@ -2,8 +2,8 @@
 
 A session's live state is bounded; what only grows - nodes, turn stamps, settled inputs, values, attachment rows - is
 kept as facts, each under one or more keys. The newest fact under a key is the one that counts. One that may be written
-anew has the `line` that it was read from, with what a later release said in it. Facts since the last
-fold are in a `Recent`; older ones are in node files; the `Archive` protocol covers both.
+anew has the `line` that it was read from, or a JSON object like it, with what a later release said in it. Facts since
+the last fold are in a `Recent`; older ones are in node files; the `Archive` protocol covers both.
 """
 
 from __future__ import annotations

@@ -7,10 +7,13 @@ record, whatever this release changes in it. `was` and `now` are records as pars
 from __future__ import annotations
 
 import types
+from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ..contract.attachments import AttachmentCreateMeta, AttachmentManifestEntry
+from ..contract.inputs import PendingTurnInput, TurnInput
+from ..contract.leases import SessionExecutionLease
 from ..contract.sessions import SessionMeta
 from ..contract.state import (
     AgentFrameRecord,
@@ -21,23 +24,45 @@ from ..contract.state import (
     TokenUsage,
 )
 from ..contract.values import held_kinds
+from ..contract.work import QueuedWorkBatch, QueuedWorkItem
 from .encoding import KINDS
-from .state import Summary
+from .facts import StoredInput
+from .state import HeldClaim, HeldLease, Summary
+
+R = TypeVar("R")
 
 _SAME_BY: dict[type, tuple[str, ...]] = {
     AgentFrameRecord: ("frame_id",),
     AttachmentCreateMeta: (),
     AttachmentManifestEntry: ("attachment_id",),
+    HeldClaim: ("claim_id",),
+    HeldLease: ("lease",),
+    PendingTurnInput: ("input_id",),
     PersistedSessionConfig: (),
     PersistedTurnState: (),
+    QueuedWorkBatch: ("batch_id",),
+    QueuedWorkItem: ("item_id",),
     SessionCheckpoint: (),
+    SessionExecutionLease: ("lease_token",),
     SessionMeta: ("session_id",),
+    StoredInput: (),
     Summary: (),
     TokenLedgerEntry: ("source", "model"),
     TokenUsage: (),
+    TurnInput: (),
 }
 """What tells a record from others in its place, where it may change and still be the same. Any other is the same only
 as long as nothing of it changes: a lease that somebody else holds is another one."""
+
+
+def same_by(*names: str) -> Callable[[type[R]], type[R]]:
+    """Class decorator: these fields tell a record from others in its place; none do where there is only one."""
+
+    def decorate(cls: type[R]) -> type[R]:
+        _SAME_BY[cls] = names
+        return cls
+
+    return decorate
 
 
 def kept(cls: type, was: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
@@ -58,11 +83,23 @@ def kept(cls: type, was: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def said(cls: type, was: dict[str, Any]) -> dict[str, Any] | None:
+    """The record, where a later release said something in it."""
+    test = _TESTS.get(cls) or _test(cls)
+    return was if test(was) else None
+
+
+def own(cls: type, was: dict[str, Any]) -> dict[str, Any]:
+    """What a later release said of the record itself, not of those in it."""
+    known = _known(cls)
+    return {name: value for name, value in was.items() if name not in known}
+
+
 def unknown(cls: type, was: dict[str, Any]) -> list[Any]:
     """What a later release said in the record, and in those in it: objects of the fields, outer ones first."""
     known = _known(cls)
-    own = {name: value for name, value in was.items() if name not in known}
-    found: list[Any] = [own] if own else []
+    more = own(cls, was)
+    found: list[Any] = [more] if more else []
     for name, value in was.items():
         inside = known.get(name)
         if inside is not None:
@@ -99,6 +136,18 @@ class _Inside:
             return self.only
         return next((cls for cls in self.classes if KINDS[cls] == value.get("kind")), None)
 
+    def test(self) -> Callable[[Any], bool]:
+        """Whether a later release said something in a record that may stand here."""
+        if len(self.classes) == 1:
+            return _test(self.only)
+        tests = {KINDS[cls]: _test(cls) for cls in self.classes}
+
+        def test(was: Any) -> bool:
+            found = tests.get(was["kind"]) if type(was) is dict else None
+            return found is not None and found(was)
+
+        return test
+
     def kept(self, was: Any, now: Any) -> Any:
         if not self.many:
             return self._one(was, now)
@@ -121,10 +170,14 @@ class _Inside:
         cls = self._class_of(was)
         if cls is None or cls is not self._class_of(now):
             return False
-        same_by = _SAME_BY.get(cls)
-        if same_by is None:
+        names, known = _SAME_BY.get(cls), _known(cls)
+        if names is None:
             return bool(without(cls, was) == now)
-        return [was.get(name) for name in same_by] == [now.get(name) for name in same_by]
+        for name in names:
+            inside, one, other = known[name], was.get(name), now.get(name)
+            if not (one == other if inside is None else inside._is_same(one, other)):
+                return False
+        return True
 
     def without(self, was: Any) -> Any:
         if self.many and isinstance(was, list):
@@ -141,6 +194,31 @@ class _Inside:
 
 
 _PLANS: dict[type, dict[str, _Inside | None]] = {}
+_TESTS: dict[type, Callable[[Any], bool]] = {}
+
+
+def _test(cls: type) -> Callable[[Any], bool]:
+    """Whether there is something that `unknown` would find in a record, in a small part of the time that loads it."""
+    known = _known(cls)
+    names = frozenset(known)
+    ones = [(name, inside.test()) for name, inside in known.items() if inside is not None and not inside.many]
+    lists = [(name, inside.test()) for name, inside in known.items() if inside is not None and inside.many]
+
+    def test(was: Any) -> bool:
+        if type(was) is not dict:
+            return False
+        if not names.issuperset(was):
+            return True
+        for name, inside in ones:
+            if name in was and inside(was[name]):
+                return True
+        for name, inside in lists:
+            for item in was.get(name) or ():
+                if inside(item):
+                    return True
+        return False
+
+    return _TESTS.setdefault(cls, test)
 
 
 def _known(cls: type) -> dict[str, _Inside | None]:

@@ -199,7 +199,7 @@ class Redaction:
             self._counts[kind, self._before.session_id] += count
 
     def _live_input(self, live: LiveInput) -> LiveInput:
-        return LiveInput(self._stored_input(live.stored), live.claim, live.deferred)
+        return LiveInput(self._stored_input(live.stored), live.claim, live.deferred, live.said)
 
     def _stored_input(self, stored: StoredInput) -> StoredInput:
         record = stored.record
@@ -211,7 +211,7 @@ class Redaction:
     def _live_batch(self, queued: LiveBatch) -> LiveBatch:
         batch, _ = rewording.batch(self._redactor, queued.batch)
         number = self._work_numbers.get(batch.enqueue_seq, batch.enqueue_seq)
-        return LiveBatch(altered(batch, enqueue_seq=number), queued.claim)
+        return LiveBatch(altered(batch, enqueue_seq=number), queued.claim, queued.said)
 
     def _frame(self, frame: AgentFrameRecord) -> AgentFrameRecord:
         changed, count = rewording.frame(self._redactor, frame)

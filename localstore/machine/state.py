@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..contract.attachments import AttachmentManifestEntry
 from ..contract.errors import StoreError
@@ -54,6 +55,8 @@ class LiveInput:
     claim: HeldClaim | None = None
     deferred: bool = False
     """Whether it was made input for the next turn after it was stored."""
+    said: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+    """The stored input as it was read, as parsed JSON, where a later release said something in it."""
 
 
 @dataclass(slots=True)
@@ -62,6 +65,8 @@ class LiveBatch:
 
     batch: QueuedWorkBatch
     claim: HeldClaim | None = None
+    said: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+    """The batch as it was read, as parsed JSON, where a later release said something in it."""
 
 
 @dataclass(slots=True, unsafe_hash=True)

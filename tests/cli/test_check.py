@@ -84,7 +84,7 @@ def test_repair_makes_good_what_a_copy_proves(run, root, session):
     assert result.code == ExitCode.OK
     assert result.lines[0].startswith(f"done: {head.relative_to(root)}: ")
     assert damaged in [kept.read_bytes() for kept in head.parent.glob(f"{names.QUARANTINE}/*")]
-    assert unseal_head(head.read_bytes(), str(head))[0].session_id == session.session_id
+    assert unseal_head(head.read_bytes(), str(head)).session_id == session.session_id
     assert run("check").code == ExitCode.OK
     assert run("check", "--repair").lines[0] == "nothing to repair"
 

@@ -122,10 +122,10 @@ def copied(source: Path, root: Path) -> Path:
     shutil.copytree(source, root)
     for path in root.glob("sessions/*/head.json"):
         raw = path.read_bytes()
-        head, unknown = unseal_head(raw, str(path))
+        head = unseal_head(raw, str(path))
         if head.place:
             head = replace(head, place=place_of(path.parent.stat()))
-            path.write_bytes(seal_head(head, unknown))
+            path.write_bytes(seal_head(head))
             # Mutants of one copy are mutants of each.
             assert path.stat().st_size == len(raw)
     return root

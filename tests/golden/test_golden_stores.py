@@ -21,6 +21,7 @@ from localstore.machine.encoding import dump
 from localstore.testing import SteppedClock, said
 from tests.folders import files
 from tests.golden.golden_maker import BOOT, EXPECTED, ID, PICTURE, commit, content
+from tests.later_release import LATER, is_marked, mark, sealed_anew
 
 FORMATS = sorted(path for path in Path(__file__).parent.glob("v*") if path.is_dir())
 STORES = [path for each in FORMATS for path in sorted(each.iterdir()) if path.is_dir()]
@@ -104,14 +105,6 @@ def test_attachments_are_what_was_put(copied: Path) -> None:
                 assert store.attachments.get(path.name).data == PICTURE
 
 
-def sealed_anew(raw: bytes, change) -> bytes:
-    """The file with other fields, and the checksum that is right for them."""
-    fields = orjson.loads(raw)
-    del fields["sum"]
-    change(fields)
-    return lines.encode_line(orjson.dumps(fields))
-
-
 @pytest.mark.damaged
 @pytest.mark.parametrize("name", sorted(SEALED))
 def test_a_newer_format_is_refused_and_nothing_written(copied: Path, name: str) -> None:
@@ -133,9 +126,6 @@ def use(root: Path) -> None:
         commit(session, said("more", None, "and more"))
 
 
-LATER = {"later": {"deep": [1, None, "é"]}, "flag": True}
-
-
 def used(root: Path) -> None:
     """Every session is committed to, renamed, folded and vacuumed."""
     clock = SteppedClock()
@@ -152,14 +142,6 @@ def used(root: Path) -> None:
             session.tombstone_nodes(("more",))
             session.checkpoint()
             session.vacuum()
-
-
-def mark(record: dict[str, Any]) -> None:
-    record.update(LATER)
-
-
-def is_marked(record: dict[str, Any]) -> bool:
-    return record.items() >= LATER.items()
 
 
 def test_unknown_fields_of_files_survive_their_rewrite(copied: Path) -> None:
@@ -222,7 +204,7 @@ def test_unknown_fields_of_lines_survive_a_vacuum(copied: Path) -> None:
 
 def mark_lines(folder: Path) -> set[str]:
     """Mark each line of the session's node files, which get other names, and the head other references."""
-    head, fields = unseal_head((folder / "head.json").read_bytes(), "")
+    head = unseal_head((folder / "head.json").read_bytes(), "")
     refs: list[NodeFileRef] = []
     kinds = set()
     for ref in head.files:
@@ -244,7 +226,7 @@ def mark_lines(folder: Path) -> set[str]:
         sha, raw = made.finish(dump(replace(head, files=(*refs, own))))
         path.with_name(names.node_file(sha)).write_bytes(raw)
         refs.append(replace(own, name=sha, size=len(raw)))
-    (folder / "head.json").write_bytes(seal_head(replace(head, files=tuple(refs)), fields))
+    (folder / "head.json").write_bytes(seal_head(replace(head, files=tuple(refs))))
     return kinds
 
 

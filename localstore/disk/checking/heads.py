@@ -33,7 +33,7 @@ def check_head(look: Look) -> tuple[Head | None, bool]:
             look.error("head_missing", path, "it is missing")
     else:
         try:
-            head = unseal_head(raw, path)[0]
+            head = unseal_head(raw, path)
         except RecordSchemaVersionError as error:
             look.version_error(path, error, raw, KIND)
             return None, False

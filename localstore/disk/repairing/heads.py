@@ -71,7 +71,7 @@ def _with_our_version(folder: str) -> Head | None:
     if not is_ours(KIND, line):
         return None
     try:
-        return unseal_head(with_our_frame(KIND, line), path)[0]
+        return unseal_head(with_our_frame(KIND, line), path)
     except (CorruptRecord, RecordSchemaVersionError):
         return None
 

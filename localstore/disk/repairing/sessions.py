@@ -6,10 +6,8 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any
 
 from ...contract.errors import BackendError, CorruptRecord, RecordSchemaVersionError
-from ...machine.apply import apply_record
 from ...machine.encoding import Malformed
 from ...machine.facts import Fact, InputFact, TraceFact, ValueFact, stored_values
 from .. import names, spool
@@ -19,7 +17,7 @@ from ..fold import fold, unfolded
 from ..head import MAX_HEAD, Head, state_of, unseal_head
 from ..healing import journals
 from ..journal import MAX_JOURNAL, salvage_records
-from ..loading import Loaded, head_path, own_or_copied
+from ..loading import Loaded, carry_out, head_path, own_or_copied
 from ..lock import SessionLock
 from ..nodefile import NodeFile
 from ..recovery import set_aside_entries
@@ -97,13 +95,13 @@ class _Repair:
         path = head_path(self._folder)
         damage: CorruptRecord
         try:
-            head, fields = unseal_head(system.read_file(path, MAX_HEAD), path)
+            head = unseal_head(system.read_file(path, MAX_HEAD), path)
         except FileNotFoundError:
             damage = CorruptRecord(path, "it is missing")
         except (CorruptRecord, RecordSchemaVersionError) as error:
             damage = error if isinstance(error, CorruptRecord) else CorruptRecord(path, str(error))
         else:
-            return self._own_or_copied(head, fields)
+            return self._own_or_copied(head)
         if self._is_trashed():
             self._actions.note("left", self._folder, _DELETED)
             return None
@@ -112,7 +110,7 @@ class _Repair:
             self._actions.note("left", path, "no copy of it is left, nor anything that says whose it is", lost=True)
             return None
         head, source, lost = found
-        loaded = Loaded(self._folder, head, {}, FileArchive(self._folder))
+        loaded = Loaded(self._folder, head, FileArchive(self._folder))
         loaded.healed = damage
         self._actions.session_id = head.session_id
         self._actions.note("head_made_good", path, f"{damage.reason}; it was made from {source}", lost=lost)
@@ -123,12 +121,12 @@ class _Repair:
         in_trash = os.path.basename(os.path.dirname(self._folder)) == names.TRASH
         return in_trash or os.path.lexists(os.path.join(self._folder, names.RECEIPT))
 
-    def _own_or_copied(self, own: Head, fields: dict[str, Any]) -> Loaded:
+    def _own_or_copied(self, own: Head) -> Loaded:
         try:
-            return own_or_copied(self._folder, system.check_dir(self._folder), own, fields)
+            return own_or_copied(self._folder, system.check_dir(self._folder), own)
         except CorruptRecord as error:
             self._actions.note("incomplete_copy", error.path, f"{error.reason}; what came later is lost", lost=True)
-            return Loaded(self._folder, own, fields, FileArchive(self._folder))
+            return Loaded(self._folder, own, FileArchive(self._folder))
 
     def _load_spools(self, loaded: Loaded) -> None:
         head = loaded.head
@@ -224,8 +222,7 @@ class _Repair:
                     message = f"records {loaded.state.seq + 1} to {record.seq - 1} are lost"
                     self._actions.note("records_lost", path, message, lost=True)
                 try:
-                    recent = loaded.archive.recent
-                    apply_record(loaded.state, recent, record.seq, record.at_ms, record.events, record.sum)
+                    carry_out(loaded, record)
                 except (Malformed, ValueError, KeyError) as error:
                     message = f"the record at offset {offset} cannot be carried out: {error!r}"
                     self._actions.note("records_lost", path, message, lost=True)

@@ -58,6 +58,8 @@ def _mend_checkpoint(actions: Actions, path: str, state: SessionState, counts: R
             actions.note(
                 "value_lost", path, f"{what} of the checkpoint is lost; the checkpoint is without it", lost=True
             )
+    if manifest is state.manifest and state.checkpoint_ref in counts.values:
+        return []
     content = dump(manifest)
     ref = sha256(content).hexdigest()
     if ref != state.checkpoint_ref or ref not in counts.values:

@@ -63,7 +63,7 @@ def held_by(root: str) -> Held:
 def head_of(root: str) -> Head:
     """The head of the workers' session, as it is now."""
     path = os.path.join(root, names.SESSIONS, names.session_dirname(SESSION), names.HEAD)
-    return unseal_head(system.read_file(path, MAX_HEAD), path)[0]
+    return unseal_head(system.read_file(path, MAX_HEAD), path)
 
 
 def wait_for(workers: Sequence[subprocess.Popen[bytes]], is_so: Callable[[], bool], otherwise: str) -> list[str]:
