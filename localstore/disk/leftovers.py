@@ -61,15 +61,15 @@ def size_of_file(path: str) -> int:
 
 def unfinished(folder: str) -> Iterator[str]:
     """What in the folder was in the making, whose maker is gone."""
-    for name, _ in _entries(folder):
-        if names.is_temporary(name):
-            path = os.path.join(folder, name)
-            if is_stale(path):
-                yield path
+    for name in filter(names.is_temporary, _listed(folder)):
+        path = os.path.join(folder, name)
+        if is_stale(path):
+            yield path
 
 
-def _entries(folder: str) -> list[tuple[str, bool]]:
+def _listed(folder: str) -> list[str]:
     try:
-        return system.entries(folder)
+        system.check_dir(folder)
+        return system.listed(folder)
     except (BackendError, FileNotFoundError):
         return []

@@ -267,12 +267,15 @@ def load_folded(folder: str, loaded: Loaded, *, queues: bool) -> None:
         loaded.state = state_of(head)
 
 
-def attach_journal(folder: str, loaded: Loaded, *, write: bool) -> Journal | None:
-    """The journal that continues the head, opened, or `None` at rest."""
+def attach_journal(folder: str, loaded: Loaded, *, write: bool, again: bool = False) -> Journal | None:
+    """The journal that continues the head, opened, or `None` at rest.
+
+    A later journal without this one is damage. It was looked for already where there was none before (`again`).
+    """
     first = loaded.head.folded_seq + 1
     path = os.path.join(folder, names.journal(first))
     journal = open_journal(path, first, loaded.head.folded_sum, write=write)
-    if journal is None:
+    if journal is None and not again:
         later = [seq for seq in map(names.parse_journal, system.listdir(folder)) if seq is not None and seq > first]
         if later:
             stray = os.path.join(folder, names.journal(min(later)))

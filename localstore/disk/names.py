@@ -64,7 +64,8 @@ _SPOOL_ENTRY = re.compile(r"([0-9]{16})-([a-z0-9_-]{1,64})\.json")
 _REDACTION = re.compile(r"[0-9a-f]{16}\.json")
 _JOURNAL_END = ".journal"
 _JOURNAL = re.compile(r"([0-9]{16})" + re.escape(_JOURNAL_END))
-_TEMPORARY = re.compile(r"[a-z0-9_.-]+\.[0-9a-f]{16}\.tmp")
+_TEMPORARY_END = ".tmp"
+_TEMPORARY = re.compile(r"[a-z0-9_.-]+\.[0-9a-f]{16}" + re.escape(_TEMPORARY_END))
 _UNIQUE = re.compile(r"\.[0-9a-f]{16}\.tmp")
 _QUARANTINED = re.compile(r".+\.[0-9a-f]{16}\.bad")
 _UNREADABLE = re.compile(r"[^a-z0-9_]+")
@@ -281,12 +282,12 @@ def quarantined(name: str) -> str:
 
 def temporary(stem: str) -> str:
     """A new name for a file or folder in the making that will be called `stem`."""
-    return f"{stem}.{_unique()}.tmp"
+    return f"{stem}.{_unique()}{_TEMPORARY_END}"
 
 
 def is_temporary(name: str) -> bool:
     """Whether `name` is one that `temporary` made."""
-    return _TEMPORARY.fullmatch(name) is not None
+    return name.endswith(_TEMPORARY_END) and _TEMPORARY.fullmatch(name) is not None
 
 
 def is_temporary_of(name: str, stem: str) -> bool:
@@ -302,7 +303,7 @@ def classify(name: str, is_dir: bool, place: Place) -> EntryKind:
         is_dir: whether it is a real folder; a symlink is none, whatever it leads to.
         place: the folder it was found in.
     """
-    if _TEMPORARY.fullmatch(name):
+    if is_temporary(name):
         return EntryKind.TEMPORARY
     kind = _own(name, is_dir, place)
     if kind is not None:

@@ -120,7 +120,7 @@ class OpenFolder:
         elif loaded.journal is None or loaded.journal.offset == 0:
             # At rest when it was loaded, or its journal had just been made.
             if loaded.journal is None:
-                loaded.journal = attach_journal(self.folder, loaded, write=True)
+                loaded.journal = attach_journal(self.folder, loaded, write=True, again=True)
             if loaded.journal is not None:
                 replay(loaded, loaded.journal.read_all(loaded.header(), self._boot()))
         else:
