@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from localstore import CorruptRecord, FullGraph, InMemoryStore, InvalidArgument, LocalStore, SearchHit, SessionNotFound
-from localstore.machine import needles, searching
+from localstore.machine import charsets, needles, searching
 from localstore.testing.builders import append_commit, node, replace_commit, said
 from tests.commits import settle
 
@@ -100,7 +100,11 @@ class TestEqualsBruteForce:
 
     @pytest.mark.parametrize(
         "pattern",
-        [r"caf.", r"^lines", r"no\"$", r"[a-z]+\\s", r"said|мир", r"x*", r"sl?ash", r"t{1,2}ab", r"\bred?", "."],
+        [
+            *(r"caf.", r"^lines", r"no\"$", r"[a-z]+\\s", r"said|мир", r"x*", r"sl?ash", r"t{1,2}ab", r"\bred?", "."),
+            *(r"\w{6,}", r"[а-я]{6}", r"\s\w+\t", r'"\w+"', r"\[\d\dm", r"(no|мир)\W", r"[^\W\d_]+[ıi]", r"(\w)\1e"),
+            *(r"(?-i:[A-Z]{4})", r"(?a:[k]) and", r"[\U0001f000-\U0001ffff]$", r"(?<=caf)\w", r"\w/\w", r"\d{4}-\d\d"),
+        ],
     )
     def test_for_patterns(self, filled, pattern):
         assert found(filled, pattern, regex=True) == brute_force(filled, pattern, regex=True)
@@ -181,6 +185,98 @@ class TestTheTestOfBytes:
         assert not needles.test_for(text, regex=regex, ignore_case=ignore_case)(document)
 
 
+_SETS = (r"\d", r"\w", r"\s", r"\D", r"\W", r"\S", ".", r"[^\W\d_]", r"[^a]", "[a-f0-9]", "[A-Z]", "[à-þ]", "[Ѐ-я-]")
+_EDGES = (r"\b", r"\B", "^", "$", r"\A", r"\Z", "(?=.)", "(?!x)", "(?<=k)", "(?<!k)", "(?:)")
+_WRAPS = ("(?:{})", "({})", "(?i:{})", "(?-i:{})", "(?s:{})", "(?a:{})", "(?>{})", "(?=({}))", "(?<!{})", "(?P<n>{})")
+_TIMES = {"*": 2, "+": 1, "+?": 3, "?": 1, "{2}": 2, "{1,2}": 2, "{2,}": 3, "{,2}": 0, "*+": 2, "{70}": 70}
+CHARACTERS = st.sampled_from(_ODD + "пПв\u1c80\u0663\U00010400\U00010428\x85\xa0_-019") | st.characters(
+    exclude_categories=["Cs"]
+)
+
+
+@st.composite
+def patterns(draw, depth=3):
+    """A pattern, and a text that it may well match."""
+    kind = draw(st.integers(0, 7 if depth else 3))
+    if kind <= 1:
+        character = draw(CHARACTERS)
+        made = re.escape(character), draw(st.sampled_from([character, character.swapcase(), character.casefold()]))
+    elif kind == 2:
+        first, last = sorted(draw(st.tuples(CHARACTERS, CHARACTERS)))
+        within = f"[{re.escape(first)}-{re.escape(last)}]"
+        made = draw(st.sampled_from([*_SETS, within])), draw(CHARACTERS | st.sampled_from([first, last]))
+    elif kind == 3:
+        made = draw(st.sampled_from(_EDGES)), ""
+    else:
+        first, last = draw(patterns(depth - 1)), draw(patterns(depth - 1))
+        if kind == 4:
+            made = f"(?:{first[0]}|{last[0]})", draw(st.sampled_from([first[1], last[1]]))
+        elif kind == 5:
+            made = draw(st.sampled_from(_WRAPS)).format(first[0]), first[1]
+        elif kind == 6:
+            times = draw(st.sampled_from(sorted(_TIMES)))
+            made = f"(?:{first[0]}){times}", first[1] * _TIMES[times]
+        else:
+            made = first[0] + last[0], first[1] + last[1]
+    return made
+
+
+class TestTheTestOfBytesForPatternsOfAllKinds:
+    """It is told by the parser of `re` what a match has in it; the engine of `re` says what matches."""
+
+    @settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @example((r"(\w)\1{2}-", "\u0663\u0663\u0663-"), "", "", False)
+    @example((r"(?P<n>k)?(?(n)\d|x)s", "\u212a\u0663\u017f"), "", "", True)
+    @example((r"(?x) i \d # one", "\u01307"), "", "", True)
+    @example((r"[k\u017f]s", "\u017f\u017f"), "", "", True)
+    @example((r"(?-i:\u017f)k", "\u017f\u212a"), "", "", True)
+    @example((r"\wk\w", "\u0131\u212a\u0130"), "", "", True)
+    @example((r'[\n"]{2}\\', '"\n\\'), "", "", True)
+    @given(patterns(), TEXTS, TEXTS, st.booleans())
+    @pytest.mark.filterwarnings("ignore:Possible")
+    def test_lets_every_match_pass(self, made, before, behind, ignore_case):
+        pattern, text = made
+        try:
+            compiled = re.compile(pattern, re.MULTILINE | (re.IGNORECASE if ignore_case else 0))
+        except re.error:
+            return
+        test = needles.test_for(pattern, regex=True, ignore_case=ignore_case)
+        for string in (text, before + text + behind, before):
+            if compiled.search(string):
+                assert test(orjson.dumps({"content": string}))
+
+    def test_what_is_taken_for_ascii_is_all_that_ignoring_case_takes_for_it(self):
+        every = "".join(map(chr, (*range(0x80, 0xD800), *range(0xE000, 0x110000))))
+        assert re.findall(r"[\0-\x7f]", every, re.IGNORECASE) == list(charsets.TURNED)
+        assert not re.search(r"[\0-\uffff]", every[every.index("\U00010000") :], re.IGNORECASE)
+
+    @pytest.mark.parametrize(
+        "pattern, content",
+        [
+            (r"\d{3}-\d{4}", "call 55-5123 or 555 - 4123"),
+            (r"\d{3}-\d{4}", "из-за, кто-нибудь"),
+            (r"[A-Z]{3,}\d+", "AB1 ABC 1 AbC1"),
+            (r"\b\w{30,}\b", "short words, however many there are of them"),
+            (r"[a-f0-9]{40}", "0123456789abcdef0123456789abcdef0123456"),
+            (r"(?i)[aeiou]{5}", "queue, oyez, naïve"),
+            (r"(zlib|bz2)\.\w+", "import zlib, bz2"),
+            (r"[А-Я]{5}", "ПРИВ ет"),
+            (r"(?<!\w)\d{7}(?!\w)", "123456 7"),
+            (r"\w+@\w+", "a @ b"),
+            (r"(?i)ki[sz]s?", "k\u0131t K\u212a"),
+            (r"import\s+zlib", "import os"),
+        ],
+    )
+    def test_says_no_of_what_has_no_such_row(self, pattern, content):
+        assert not needles.test_for(pattern, regex=True, ignore_case=False)(orjson.dumps({"content": content}))
+
+    def test_lets_everything_pass_where_the_parser_cannot_be_asked(self, monkeypatch):
+        document = orjson.dumps({"content": "x"})
+        assert not needles.test_for(r"\d{4}", regex=True, ignore_case=False)(document)
+        monkeypatch.delattr("re._parser.parse")
+        assert needles.test_for(r"\d{4}", regex=True, ignore_case=False)(document)
+
+
 class TestHits:
     def test_show_the_place(self, store):
         session = store.create_session("s")
@@ -201,6 +297,14 @@ class TestHits:
         held = {"content": "hello", "message": {"kind": "inner"}}
         commit(session, node("n", payload={"kind": "event", "message": held, "data": {"type": "shape", "event": 1}}))
         assert found(store, "shape") == found(store, "inner") == [("s", "n")]
+
+    def test_are_of_payloads_alone(self, store):
+        session = store.create_session("s")
+        caused_by = {"kind": "x", "payload": {"text": "cause 42-17"}}
+        commit(session, node("n", payload={"text": "effect 17-42"}, caused_by=caused_by))
+        session.checkpoint()
+        assert found(store, r"ef+ect \d\d-42", regex=True) == found(store, "17-42") == [("s", "n")]
+        assert found(store, "cause 42") == found(store, r"\d\d-17", regex=True) == []
 
     def test_are_of_strings_alone(self, store):
         commit(store.create_session("s"), node("n", payload={"a": [1, 2.5, True, None], "b": None, "c": "needle 7"}))

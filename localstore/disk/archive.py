@@ -27,7 +27,7 @@ from ..machine.facts import (
     stored_values,
 )
 from . import names
-from .factlines import CODES, decode_fact
+from .factlines import CODES, decode_fact, payload_in
 from .head import Head, NodeFileRef
 from .keyindex import Probe, hash_key, perhaps
 from .lines import BODY_AT
@@ -319,7 +319,7 @@ class FileArchive:
             done, path = -1, os.path.join(self._nodes, names.node_file(ref.name))
             try:
                 for offset, line in self._file(ref).lines():
-                    if line.startswith(_NODE_MARK, BODY_AT) and test(line):
+                    if line.startswith(_NODE_MARK, BODY_AT) and test(payload_in(line)):
                         fact = decode_fact(line, path, offset)
                         assert isinstance(fact, NodeFact)
                         yield fact

@@ -191,6 +191,11 @@ def _cut(line: bytes, prefix: bytes, name: bytes) -> tuple[dict[str, Any], bytes
     return orjson.loads(b"{" + line[BODY_AT : start - len(name)] + b"}"), line[start:-1]
 
 
+def payload_in(line: bytes) -> bytes:
+    """The end of a node's line that has its payload, mostly with nothing before that."""
+    return line[max(0, line.find(_PAYLOAD, BODY_AT)) :]
+
+
 def _node(line: bytes) -> NodeFact | None:
     cut = _cut(line, _NODE, _PAYLOAD)
     if cut is None:

@@ -45,6 +45,7 @@ _STORED = (
 )
 BESIDE_THE_CONTRACT = {
     "branches.py": (*_STORED, *_HISTORY),
+    "charsets.py": (*_SEARCH, *_REDACTION),
     "encoding.py": (*_STORED, *ON_FILES),
     "facts.py": (*_STORED, *IN_MEMORY, *ON_FILES, *_SEARCH),
     "feed.py": (*_FEED, *_STORED),
@@ -53,6 +54,7 @@ BESIDE_THE_CONTRACT = {
     "lineage.py": (*_STORED, "tests/test_archive.py"),
     "matching_ids.py": _REDACTION,
     "needles.py": (*_SEARCH, *_REDACTION),
+    "patterns.py": (*_SEARCH, *_REDACTION),
     "redaction.py": _REDACTION,
     "redactor.py": _REDACTION,
     "rewinds.py": _HISTORY,
