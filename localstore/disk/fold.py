@@ -90,7 +90,7 @@ def fold(
     if not at_rest:
         kept_blobs = superseded.kept_blobs(folder, old, dropped)
         new = replace(new, kept_from=superseded.kept_from(folder, old, new.folded_seq), dropped_blobs=kept_blobs)
-    relied_on = (old.files, old.blob_bytes or not blob_bytes, old.inputs.live or not input_bytes)
+    relied_on = (old.files, not blob_bytes, old.inputs.live or not input_bytes)
     written: list[str] = []
     try:
         facts = unfolded(loaded.archive.recent) if facts is None else facts
@@ -143,7 +143,10 @@ def make_room(folder: str, loaded: Loaded) -> bool:
 
 
 def _flush_first_names(folder: str, old: Head) -> None:
-    """Make the names of folders durable that the old head may not have relied on, before the new head does."""
+    """Make the names of folders durable that the old head may not have relied on, before the new head does.
+
+    And those of blobs: they were moved here, and a move between folders is done for sure once both are flushed.
+    """
     system.flush_dir(folder)
     if not old.files:
         # The session itself may have been made without a flush, or by somebody who died before it.

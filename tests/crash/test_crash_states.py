@@ -106,6 +106,25 @@ def test_every_crash_leaves_what_was_acknowledged(name, capsys):
     assert found.distinct > 1_000
 
 
+def test_a_head_is_never_there_before_what_it_relies_on(history, base, capsys):
+    """Where a head was just renamed, and nothing of that is flushed yet, many more states are visited."""
+    recording, judge = recorded("full, folding often", history, base)
+    renamed = [point for point, entry in enumerate(recording.log, 1) if is_of_a_head(entry)]
+    rng = random.Random(SEED)
+    found = [
+        each
+        for point in renamed
+        for each in visit(recording, history, judge, rng, most=20, points=range(point, point + 1))
+    ]
+    tell(capsys, f"{len(renamed)} heads just renamed", judge)
+    assert not found
+
+
+def is_of_a_head(entry) -> bool:
+    """Whether an effect is that `head.json` got its name."""
+    return entry[0] == "rename" and entry[2].endswith("/head.json")
+
+
 def test_an_answer_to_a_repeated_call_is_an_acknowledgement(history, base, capsys):
     recording, judge = recorded("full, folding often", history, base)
     rng = random.Random(SEED)
