@@ -851,4 +851,6 @@ print(json.dumps(sorted({"psutil", "localstore", "hashlib", "uuid", "ctypes"} & 
 @pytest.mark.parametrize("what, loaded", [("import", []), ("examine itself", ["hashlib"])])
 def test_nothing_heavy_is_imported_before_it_is_needed(what, loaded):
     command = [sys.executable, "-I", "-c", ALONE, liveness.__file__, what]
-    assert json.loads(subprocess.run(command, capture_output=True, check=True).stdout) == loaded
+    # A system without an id of its own, as in some containers, is told by its network card.
+    more = ["uuid"] if loaded and not Path("/etc/machine-id").exists() else []
+    assert json.loads(subprocess.run(command, capture_output=True, check=True).stdout) == loaded + more
