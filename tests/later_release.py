@@ -47,6 +47,32 @@ def leave_as_killed(store: LocalStore, root: Path) -> None:
         (root / name).write_bytes(content)
 
 
+def journal_of(folder: Path) -> Path:
+    """The journal of the session in `folder` that goes on from its head."""
+    first = orjson.loads((folder / "head.json").read_bytes())["folded_seq"] + 1
+    return folder / f"{first:016d}.journal"
+
+
+def change_journal(folder: Path, change: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
+    """Change each event of the session's journal; its events as they are then."""
+    path = journal_of(folder)
+    header, *records = path.read_bytes().rstrip(b"\0").splitlines(keepends=True)
+    prev = orjson.loads(header)["prev"]
+    written, events = [header], []
+    for raw in records:
+
+        def change_all(record: dict[str, Any]) -> None:
+            record["prev"] = prev  # noqa: B023 - it is called at once
+            for event in record["events"]:
+                change(event)
+            events.extend(record["events"])
+
+        written.append(sealed_anew(raw, change_all))
+        prev = lines.sum_of(written[-1])
+    path.write_bytes(b"".join(written))
+    return events
+
+
 def lines_in(folder: Path) -> Iterator[dict[str, Any]]:
     """The records in the node files of a session that its head names, oldest first."""
     for ref in orjson.loads((folder / "head.json").read_bytes())["files"]:

@@ -27,6 +27,7 @@ from typing import Any
 import orjson
 
 from ..contract.errors import BackendError, CorruptRecord
+from ..machine import later
 from ..machine.encoding import EVENT_CLASSES, KINDS, Malformed, dump, load_one_of, plain
 from ..machine.events import Event
 from .files import seal, unseal
@@ -47,7 +48,7 @@ _EVENTS = {KINDS[cls]: cls for cls in EVENT_CLASSES}
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One call's events."""
+    """One call's events; `said` are these as parsed JSON, where a later release said something in one."""
 
     seq: int
     at_ms: int
@@ -55,6 +56,7 @@ class Record:
     flushed: int
     boot: str
     sum: str = ""
+    said: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,10 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _record(fields: dict[str, Any]) -> Record:
-    events = tuple([load_one_of(event, _EVENTS) for event in fields["events"]])
-    return Record(fields["seq"], fields["at"], events, fields["flushed"], fields["boot"], fields["sum"])
+    told = fields["events"]
+    events = tuple([load_one_of(event, _EVENTS) for event in told])
+    said = tuple(told) if any(map(later.said, map(type, events), told)) else ()
+    return Record(fields["seq"], fields["at"], events, fields["flushed"], fields["boot"], fields["sum"], said)
 
 
 def read_header(data: bytes, path: str) -> dict[str, Any] | None:
@@ -267,12 +271,12 @@ class Journal:
         expected = self.last_seq + 1
         problem = f"record {expected} at offset {self.offset} is damaged or missing"
         for line in rest.split(b"\n"):
-            later = _parse(line.strip(b"\0"))
-            if later is None or later["seq"] < expected:
+            other = _parse(line.strip(b"\0"))
+            if other is None or other["seq"] < expected:
                 continue
             # A crash of a process leaves no hole, and a power cut none in what was flushed.
-            if later["flushed"] >= expected or later["boot"] == boot:
-                raise CorruptRecord(self.path, f"{problem}, and record {later['seq']} behind it is whole")
+            if other["flushed"] >= expected or other["boot"] == boot:
+                raise CorruptRecord(self.path, f"{problem}, and record {other['seq']} behind it is whole")
         first, newline, _ = rest.partition(b"\n")
         if newline and first.strip(b"\0") and (self.boot == boot or b'"boot":"%s"' % boot.encode() in first):
             raise CorruptRecord(self.path, f"{problem}, though no power was cut since it was written")

@@ -9,6 +9,7 @@ import orjson
 
 from ..contract.errors import CorruptRecord, InvalidArgument, SessionNotFound, StoreError
 from ..machine.apply import apply_record
+from ..machine.carrying import carry
 from ..machine.encoding import Malformed
 from ..machine.facts import Recent
 from ..machine.state import SessionState
@@ -284,9 +285,13 @@ def attach_journal(folder: str, loaded: Loaded, *, write: bool, again: bool = Fa
 
 
 def carry_out(loaded: Loaded, record: Record) -> None:
-    """Carry out a record that was read."""
+    """Carry out a record that was read, and carry on what a later release said in it."""
     state, recent = loaded.state, loaded.archive.recent
     apply_record(state, recent, record.seq, record.at_ms, record.events, record.sum)
+    if record.said:
+        said = {} if loaded.head.said is None else loaded.head.said
+        carry(state, recent, said, record.said)
+        loaded.head = replace(loaded.head, said=said)
 
 
 def replay(loaded: Loaded, records: list[Record]) -> None:

@@ -26,6 +26,7 @@ from ..contract.state import (
 from ..contract.values import held_kinds
 from ..contract.work import QueuedWorkBatch, QueuedWorkItem
 from .encoding import KINDS
+from .events import Committed
 from .facts import StoredInput
 from .state import HeldClaim, HeldLease, Summary
 
@@ -53,6 +54,10 @@ _SAME_BY: dict[type, tuple[str, ...]] = {
 }
 """What tells a record from others in its place, where it may change and still be the same. Any other is the same only
 as long as nothing of it changes: a lease that somebody else holds is another one."""
+
+
+_IN_JSON: dict[type, dict[str, type]] = {Committed: {"manifest": SessionCheckpoint}}
+"""Fields that are kept as JSON and hold a record all the same."""
 
 
 def same_by(*names: str) -> Callable[[type[R]], type[R]]:
@@ -228,6 +233,7 @@ def _known(cls: type) -> dict[str, _Inside | None]:
         hints, as_json = get_type_hints(cls), held_kinds(cls)
         written = [item.name for item in fields(cls) if not item.metadata.get("transient")]
         plan = {name: None if name in as_json else _inside(hints[name]) for name in written}
+        plan |= {name: _Inside((inner,), False) for name, inner in _IN_JSON.get(cls, {}).items()}
         if cls in KINDS:
             plan["kind"] = None
         _PLANS[cls] = plan

@@ -83,6 +83,18 @@ UNKNOWN: dict[str, tuple[type, dict[str, Any], list[Any], dict[str, Any]]] = {
         [{"new_er": 1}, {"x": 1}],
         {"kind": "attachments_written", "entries": [A, 5]},
     ),
+    "a field of one in a list alone": (
+        events.AttachmentsWritten,
+        {"entries": [A, {**B, "x": 1}]},
+        [{"x": 1}],
+        {"entries": [A, B]},
+    ),
+    "a field of what is kept as JSON": (
+        events.Committed,
+        {"manifest": {"plugin_snapshot_revision": 1, "x": 1}},
+        [{"x": 1}],
+        {"manifest": {"plugin_snapshot_revision": 1}},
+    ),
     "no list": (events.AttachmentsWritten, {"entries": None}, [], {"entries": None}),
     "a field of one within": (
         facts.StoredInput,
@@ -97,4 +109,5 @@ UNKNOWN: dict[str, tuple[type, dict[str, Any], list[Any], dict[str, Any]]] = {
 def test_is_told_and_left_out(name):
     cls, was, told, without = UNKNOWN[name]
     assert later.unknown(cls, was) == told
+    assert later.said(cls, was) == (was if told else None)
     assert later.without(cls, was) == without
