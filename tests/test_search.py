@@ -232,6 +232,14 @@ class TestTheTestOfBytesForPatternsOfAllKinds:
     @example((r"(?-i:\u017f)k", "\u017f\u212a"), "", "", True)
     @example((r"\wk\w", "\u0131\u212a\u0130"), "", "", True)
     @example((r'[\n"]{2}\\', '"\n\\'), "", "", True)
+    @example((r"[s\u017f]x", "\u017fx"), "", "", False)
+    @example((r"a\dx", "a\u0663x"), "", "", False)
+    @example((r"(?a:\d(?u:\d))y", "1\u0663y"), "", "", False)
+    @example((r"x(?:ab){70}c", "x" + "ab" * 70 + "c"), "", "", False)
+    @example((r"[a\n]x", "\nx"), "", "", False)
+    @example((r"[a\U0001f600]x", "\U0001f600x"), "", "", False)
+    @example((r"[a\x80]x", "\x80x"), "", "", False)
+    @example((r"(?-i:[\u017f\u20ac])s", "\u017f\u017f"), "", "", True)
     @given(patterns(), TEXTS, TEXTS, st.booleans())
     @pytest.mark.filterwarnings("ignore:Possible")
     def test_lets_every_match_pass(self, made, before, behind, ignore_case):
@@ -265,10 +273,18 @@ class TestTheTestOfBytesForPatternsOfAllKinds:
             (r"\w+@\w+", "a @ b"),
             (r"(?i)ki[sz]s?", "k\u0131t K\u212a"),
             (r"import\s+zlib", "import os"),
+            (r"(?a)(?i:\d{3})", "\u0663\u0663\u0663"),
+            ("(?:x" * 40 + "zz" + "|y+q)+" * 40 + "zx", "xyq"),
         ],
     )
     def test_says_no_of_what_has_no_such_row(self, pattern, content):
         assert not needles.test_for(pattern, regex=True, ignore_case=False)(orjson.dumps({"content": content}))
+
+    def test_says_no_of_as_many_alternatives_as_it_is_quick_for(self):
+        document = orjson.dumps({"content": "x"})
+        several = "|".join(f"{number}+{number}" for number in range(8))
+        assert not needles.test_for(several, regex=True, ignore_case=False)(document)
+        assert needles.test_for(f"{several}|8+8", regex=True, ignore_case=False)(document)
 
     def test_lets_everything_pass_where_the_parser_cannot_be_asked(self, monkeypatch):
         document = orjson.dumps({"content": "x"})

@@ -23,6 +23,9 @@ EQUIVALENTS: dict[Key, str] = {
     ("branches.py", "outline.view", "isinstance(fact, TombstoneFact) and fact.node_id in found", "and -> or", 1): (
         "A node is hidden only where it is, so that every tombstone that counts has its node before it."
     ),
+    ("charsets.py", "one_of", "highest > _LAST_OF_TWO", "> -> >=", 1): FASTER,
+    ("charsets.py", "one_of", "highest <= _LAST_OF_TWO", "<= -> <", 1): FASTER,
+    ("charsets.py", "_candidates", "flags & re.IGNORECASE", "-> True", 1): FASTER,
     ("encoding.py", "_encoder", "not isinstance(default, type)", "without not", 1): FASTER,
     ("encoding.py", "_encoder", "not plain(default)", "without not", 1): FASTER,
     ("encoding.py", "_form", "is_dataclass(hint)", "-> False", 1): FASTER,
@@ -51,6 +54,20 @@ EQUIVALENTS: dict[Key, str] = {
         1,
     ): NONE_SUCH,
     ("later.py", "_inside", "all(map(is_dataclass, classes))", "-> True", 1): NONE_SUCH,
+    ("needles.py", "test_for", "len(tests) == 1", "1 -> 0", 1): FASTER,
+    ("needles.py", "_any_of", "len(tests) == 1", "1 -> 0", 1): FASTER,
+    ("needles.py", "_choices", "each.bits >= _WORTH_BITS", ">= -> >", 1): FASTER,
+    ("needles.py", "_best_of_run", "mask == byte.mask", "== -> !=", 1): FASTER,
+    ("needles.py", "_choice", "mask == before and mask & mask - 1", "and -> or", 1): FASTER,
+    ("needles.py", "_choice", "mask == before", "== -> !=", 1): FASTER,
+    ("patterns.py", "_repeated", "len(steps) > _MOST", "> -> >=", 1): FASTER,
+    (
+        "patterns.py",
+        "_literal",
+        "not flags & re.IGNORECASE or (character.isascii() and (not character.isalpha()))",
+        "or -> and",
+        1,
+    ): FASTER,
     ("redaction.py", "Redaction.__init__", "isinstance(fact, CommitFact)", "-> True", 1): NARROWS,
     ("redaction.py", "Redaction._look_at_manifests", "isinstance(fact, CommitFact)", "-> True", 1): NARROWS,
     (
