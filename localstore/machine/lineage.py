@@ -34,8 +34,8 @@ def parted_from(seq: int, mark: str) -> View[bool]:
     """
 
     def view(state: SessionState, archive: Archive, moment: Moment) -> bool:
-        if seq == 0 or seq > state.seq:
-            return seq > 0
+        if seq > state.seq:
+            return True
         return any(trace.seq == seq and trace.mark != mark for trace in feed.traces(archive, seq))
 
     return view
