@@ -84,14 +84,17 @@ def _test(needle: _Needle) -> Callable[[bytes], bool]:
     wanted, to_wanted = bytes(map(_lowest, needle.masks)), bytes(table)
     if to_wanted == bytes(range(256)) and not needle.turned:
         return lambda document: wanted in document
-    turned = [(each.encode(), TURNED[each].encode()) for each in sorted(needle.turned)]
-    if not turned:
+    odd_ones = [(each.encode(), TURNED[each].encode()) for each in sorted(needle.turned)]
+    if not odd_ones:
         return lambda document: wanted in document.translate(to_wanted)
+    turned = [(odd[0], odd[-1], odd, plain) for odd, plain in odd_ones]
 
     def test(document: bytes) -> bool:
         if not document.isascii():
-            for odd, plain in turned:
-                document = document.replace(odd, plain)
+            for first, last, odd, plain in turned:
+                # One byte is looked for many times as fast as several are.
+                if first in document and last in document:
+                    document = document.replace(odd, plain)
         return wanted in document.translate(to_wanted)
 
     return test

@@ -56,6 +56,7 @@ EQUIVALENTS: dict[Key, str] = {
     ("later.py", "_inside", "all(map(is_dataclass, classes))", "-> True", 1): NONE_SUCH,
     ("needles.py", "test_for", "len(tests) == 1", "1 -> 0", 1): FASTER,
     ("needles.py", "_any_of", "len(tests) == 1", "1 -> 0", 1): FASTER,
+    ("needles.py", "_test.test", "first in document and last in document", "and -> or", 1): FASTER,
     ("needles.py", "_choices", "each.bits >= _WORTH_BITS", ">= -> >", 1): FASTER,
     ("needles.py", "_best_of_run", "mask == byte.mask", "== -> !=", 1): FASTER,
     ("needles.py", "_choice", "mask == before and mask & mask - 1", "and -> or", 1): FASTER,
