@@ -52,7 +52,7 @@ def test_a_call_that_fails_leaves_the_former_state(name, history, capsys):
 @pytest.mark.parametrize("name", SETTINGS)
 def test_what_a_flush_failed_to_flush_is_never_taken_for_flushed(name, history, capsys):
     losing = [fault for fault in FAULTS if fault.drops]
-    made = fail_everywhere(name, history, SEED, 0.05, capsys, losing, whole=("fork", "sweep"))
+    made = fail_everywhere(name, history, SEED, 0.02, capsys, losing, whole=("fork", "sweep"))
     assert made.total() > 30
 
 

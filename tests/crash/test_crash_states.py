@@ -114,7 +114,7 @@ def test_a_head_is_never_there_before_what_it_relies_on(history, base, capsys):
     found = [
         each
         for point in renamed
-        for each in visit(recording, history, judge, rng, most=20, points=range(point, point + 1))
+        for each in visit(recording, history, judge, rng, most=10, points=range(point, point + 1))
     ]
     tell(capsys, f"{len(renamed)} heads just renamed", judge)
     assert not found
