@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
+from localstore import LocalStore
 from localstore.contract.errors import BackendError, CorruptRecord
 from localstore.disk import platforms
 from localstore.disk.refusals import WriteFailed, backend_error
 from localstore.disk.system import OPERATIONS, System, system
+from localstore.testing import next_input
 
 
 @pytest.fixture
@@ -585,6 +587,30 @@ def test_failed_drive_flush_is_not_papered_over_by_another(opened, monkeypatch):
         with pytest.raises(BackendError, match="disk"):
             flush(opened)
     assert flushed == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system is asked")
+def test_what_a_call_flushes_begins_to_be_written_before_the_wait_for_it(tmp_path, monkeypatch):
+    asked: list[tuple[str, int]] = []
+    advise, flush = os.posix_fadvise, platforms.datasync
+
+    def spied_advice(fd: int, at: int, n: int, what: int) -> None:
+        asked.append(("begin", n))
+        advise(fd, at, n, what)
+
+    def spied_flush(fd: int) -> None:
+        asked.append(("flush", 0))
+        flush(fd)
+
+    with LocalStore(tmp_path / "store") as store:
+        session = store.create_session("s")
+        session.enqueue_pending_turn_input(next_input("the first", session_id="s"))
+        monkeypatch.setattr(os, "posix_fadvise", spied_advice)
+        monkeypatch.setattr(platforms, "datasync", spied_flush)
+        session.enqueue_pending_turn_input(next_input("the second", session_id="s"))
+        monkeypatch.undo()
+    assert [what for what, _ in asked] == ["begin", "flush"]
+    assert asked[0][1] > len("the second")
 
 
 def test_the_beginning_of_a_flush_changes_nothing_and_is_no_promise(tmp_path):

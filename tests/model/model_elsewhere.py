@@ -254,14 +254,7 @@ class Travelled(Pair):
         ]
 
     def end(self) -> None:
-        try:
-            self.compare()
-            for door in range(DOORS):
-                self.reopen(door, close=door % 2 == 0)
-            self.compare()
-        finally:
-            for store in (*self._abandoned, *self.files.stores):
-                store.close()
+        self.compare_reopened()
         try:
             for root in self._roots:
                 assert self.errors_of(root) == []

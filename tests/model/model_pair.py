@@ -119,8 +119,8 @@ class Pair:
         for door in range(DOORS):
             self.do(partial(seen_through, door))
 
-    def end(self) -> None:
-        """Compare, open again, compare, and check the store."""
+    def compare_reopened(self) -> None:
+        """Compare, open again, compare, and close everything."""
         try:
             self.compare()
             for door in range(DOORS):
@@ -129,6 +129,12 @@ class Pair:
         finally:
             for store in (*self._abandoned, *self._sides[1].stores):
                 store.close()
+
+    def end(self) -> None:
+        """Compare, open again, compare, and check the store."""
+        try:
+            self.compare_reopened()
+        finally:
             found = check_store(self.root).errors
             self._stack.close()
         assert found == ()
